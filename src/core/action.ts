@@ -1,0 +1,94 @@
+/** Actions: what clients can ask for by name, over every transport, with their inputs checked before they run. */
+import { z } from 'zod';
+import { ChatError } from '../protocol/errors';
+import type { Client } from './client';
+import type { ChatConnection, ConnectionType } from './connection';
+
+export interface ActionContext<I extends z.ZodObject, Api> {
+  readonly params: z.output<I>;
+  readonly client: Client;
+  /** ActionHero's connection; what is assigned to it lasts with the client. */
+  readonly connection: ChatConnection;
+  readonly api: Api;
+  /** Over HTTP the request's method; undefined on other transports. */
+  readonly httpMethod: string | undefined;
+}
+
+export interface ActionDefinition<I extends z.ZodObject, Api> {
+  readonly name: string;
+  readonly description: string;
+  /** Of the answer and of `documentation`; 1 by default. */
+  readonly version?: number;
+  /** What it takes. Unknown parameters are dropped. Over GET and TCP every value is text: use `z.coerce` or `text.*`. */
+  readonly inputs: I;
+  /** All by default. */
+  readonly transports?: readonly ConnectionType[];
+  /** An example of the answer, for `documentation`. */
+  readonly outputExample?: object;
+  readonly run: (context: ActionContext<I, Api>) => unknown;
+}
+
+/** An action whose inputs are nobody's business but its own. */
+export interface Action<Api = unknown> extends Omit<ActionDefinition<z.ZodObject, Api>, 'run'> {
+  /** @throws ChatError invalid_parameter, and whatever the action throws */
+  readonly perform: (
+    params: Readonly<Record<string, unknown>>,
+    context: Omit<ActionContext<z.ZodObject, Api>, 'params'>,
+  ) => Promise<unknown>;
+}
+
+export function defineAction<I extends z.ZodObject, Api>(definition: ActionDefinition<I, Api>): Action<Api> {
+  const { run, ...rest } = definition;
+  return {
+    ...rest,
+    perform: async (params, context) => run({ ...context, params: parseInputs(definition.inputs, params) }),
+  };
+}
+
+function parseInputs<I extends z.ZodObject>(inputs: I, params: Readonly<Record<string, unknown>>): z.output<I> {
+  const result = inputs.safeParse(params);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const name = issue?.path.join('.') ?? '';
+  if (params[name] === undefined)
+    throw new ChatError('invalid_parameter', `${name} is a required parameter for this action`);
+  throw new ChatError('invalid_parameter', `${name}: ${issue?.message ?? 'invalid'}`);
+}
+
+/** The actions that a server serves, by name. */
+export class Actions<Api = unknown> {
+  readonly #all = new Map<string, Action<Api>>();
+
+  constructor(actions: readonly Action<Api>[]) {
+    for (const action of actions) {
+      if (this.#all.has(action.name)) throw new Error(`an action named ${action.name} is served already`);
+      this.#all.set(action.name, action);
+    }
+  }
+
+  /** @throws ChatError unknown_action, also when the action is not for this transport */
+  find(name: unknown, type: ConnectionType): Action<Api> {
+    const action = typeof name === 'string' ? this.#all.get(name) : undefined;
+    if (!action || (action.transports && !action.transports.includes(type))) throw new ChatError('unknown_action');
+    return action;
+  }
+
+  /** ActionHero's shape: name, version, what it is and takes. */
+  documentation(): Record<string, Record<string, object>> {
+    const all: Record<string, Record<string, object>> = {};
+    for (const { name, description, version = 1, inputs, outputExample = {} } of this.#all.values()) {
+      all[name] = { [version]: { name, version, description, inputs: describe(inputs), outputExample } };
+    }
+    return all;
+  }
+}
+
+function describe(inputs: z.ZodObject): Record<string, object> {
+  const schema = z.toJSONSchema(inputs, { io: 'input', unrepresentable: 'any' });
+  const required = new Set(schema.required);
+  const described: Record<string, object> = {};
+  for (const [name, property] of Object.entries(schema.properties ?? {})) {
+    described[name] = { required: required.has(name), ...(typeof property === 'object' ? property : {}) };
+  }
+  return described;
+}

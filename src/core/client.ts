@@ -1,0 +1,198 @@
+/** What one client may ask for, on whatever transport: checks what it sends, and does it in its name. */
+import { ChatError } from '../protocol/errors';
+import { parseEntryId, type EntryId } from '../protocol/entry-id';
+import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
+import type { Chat, Said } from './chat';
+import { roomsOf, type ChatConnection, type Peer } from './connection';
+import { cursorOf } from './cursors';
+import { presenceTopic, roomTopic, type Match } from './entry';
+import { hearThrough } from './hear';
+import type { Rates } from './rate';
+import { Reading, type ReadOptions } from './reading';
+import type { Session } from './session';
+
+export interface SayParams {
+  readonly room?: string | undefined;
+  readonly message?: unknown;
+  readonly key?: string | undefined;
+  readonly roomMatchKey?: string | undefined;
+  readonly roomMatchValue?: string | undefined;
+}
+
+export interface RoomView {
+  readonly room: string;
+  readonly members: Readonly<Record<string, { readonly id: string; readonly joinedAt: number }>>;
+  readonly membersCount: number;
+  /** Where the room's log and its presence log stood at that instant: reading on from here keeps the view true. */
+  readonly cursor: string;
+  /** Give it as `cursor` for the next page of members. */
+  readonly next?: string;
+}
+
+export interface Details {
+  readonly id: string;
+  readonly fingerprint: string;
+  readonly remoteIP: string;
+  readonly remotePort: number;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly connectedAt: number;
+  readonly room: string | null;
+  readonly rooms: readonly string[];
+  readonly listening: readonly string[];
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+const KEY_LENGTH = 64;
+
+export class Client {
+  readonly connection: ChatConnection;
+  /** Resolves once every attribute that an action set is in the store. */
+  readonly flush: () => Promise<void>;
+
+  constructor(
+    readonly chat: Chat,
+    readonly session: Session,
+    readonly peer: Peer,
+    readonly rates: Rates,
+  ) {
+    const { connection, flush } = chat.connection(session, peer);
+    this.connection = connection;
+    this.flush = flush;
+  }
+
+  get id(): string {
+    return this.session.id;
+  }
+
+  /** @throws ChatError message_required, and what Chat.say throws */
+  async say(params: SayParams): Promise<Said> {
+    this.rates.say(this.id, this.peer.remoteIP);
+    if (params.message === undefined || params.message === '') throw new ChatError('message_required');
+    if (params.key !== undefined && (params.key === '' || [...params.key].length > KEY_LENGTH)) {
+      throw new ChatError('invalid_parameter', `key must have 1 to ${String(KEY_LENGTH)} characters`);
+    }
+    const room = this.chat.roomFor(this.session, named(params.room));
+    const match = matchOf(params.roomMatchKey, params.roomMatchValue);
+    return this.chat.say(this.session, this.connection, room, params.message, { key: params.key, match });
+  }
+
+  async roomAdd(room: unknown): Promise<string> {
+    const name = required(room);
+    // A look at what we know costs nobody anything: clients that name all their rooms each time are not slowed down.
+    if (this.session.rooms.get(name)?.listening === false) throw new ChatError('already_in_room', name);
+    this.rates.join(this.id);
+    await this.chat.join(this.session, this.connection, name, { listening: false });
+    return name;
+  }
+
+  async listenToRoom(room: unknown): Promise<string> {
+    const name = required(room);
+    if (this.session.rooms.has(name)) throw new ChatError('already_in_room', name);
+    this.rates.join(this.id);
+    await this.chat.join(this.session, this.connection, name, { listening: true });
+    return name;
+  }
+
+  async roomLeave(room: unknown): Promise<string> {
+    const name = required(room);
+    if (this.session.rooms.get(name)?.listening !== false) throw new ChatError('not_in_room', name);
+    await this.chat.leave(this.session, this.connection, name);
+    return name;
+  }
+
+  async silenceRoom(room: unknown): Promise<string> {
+    const name = required(room);
+    if (this.session.rooms.get(name)?.listening !== true) throw new ChatError('not_in_room', name);
+    await this.chat.leave(this.session, this.connection, name);
+    return name;
+  }
+
+  async roomChange(room: unknown): Promise<string> {
+    if (room === undefined || room === '') throw new ChatError('room_change_needs_room');
+    const name = parseRoomName(room);
+    if (name !== this.session.room) this.rates.join(this.id);
+    await this.chat.changeRoom(this.session, this.connection, name);
+    return name;
+  }
+
+  async roomView(params: {
+    room?: unknown;
+    limit?: number | undefined;
+    cursor?: string | undefined;
+  }): Promise<RoomView> {
+    const room = this.chat.roomFor(this.session, named(params.room));
+    const { limit, cursor: after } = params;
+    const snapshot = await this.chat.view(room, { session: this.session, limit, after });
+    const { membersCount, next } = snapshot;
+    // An id never is `__proto__`: it has 22 characters, or is a name that the server gave.
+    const members = Object.fromEntries(snapshot.members.map((member) => [member.id, member]));
+    const at = new Map([
+      [roomTopic(room), snapshot.messages],
+      [presenceTopic(room), snapshot.presence],
+    ]);
+    return { room, members, membersCount, cursor: cursorOf(this.chat, at), ...(next === undefined ? {} : { next }) };
+  }
+
+  /** Messages from before its joining, as far as `chat.history` lets it look; as JSON texts, oldest first. */
+  async history(params: {
+    room?: unknown;
+    limit?: number | undefined;
+    before?: string | undefined;
+  }): Promise<string[]> {
+    const room = required(params.room);
+    if (params.before !== undefined && !parseEntryId(params.before)) {
+      throw new ChatError('invalid_parameter', 'before must be the id of a message');
+    }
+    const entries = await this.chat.history(this.session, room, params.limit, params.before);
+    const heard = await hearThrough(this.chat.middleware, entries, { ...this, echo: true });
+    return heard.map(({ json }) => json);
+  }
+
+  details(): Details {
+    const { connection, session } = this;
+    return {
+      id: session.id,
+      fingerprint: connection.fingerprint,
+      remoteIP: connection.remoteIP,
+      remotePort: connection.remotePort,
+      params: connection.params,
+      connectedAt: session.connectedAt,
+      room: session.room,
+      rooms: roomsOf(session, false),
+      listening: roomsOf(session, true),
+      attributes: Object.fromEntries(session.attributes),
+    };
+  }
+
+  /** Where the client stands that reads from now on: the live end of everything it hears. */
+  async cursorNow(): Promise<string> {
+    const topics = [...this.session.rooms.keys()].map(roomTopic);
+    const places = await Promise.all(
+      topics.map(async (topic): Promise<[typeof topic, EntryId]> => [topic, await this.chat.endOf(topic)]),
+    );
+    return cursorOf(this.chat, new Map(places));
+  }
+
+  /** What `method=messages` asks for; the transport decides how it is answered. */
+  messages(options: ReadOptions): Reading {
+    return new Reading(this, options);
+  }
+}
+
+/** A room that may be left out. */
+function named(room: unknown): string | undefined {
+  return room === undefined || room === null ? undefined : required(room);
+}
+
+function required(room: unknown): string {
+  if (room === undefined || room === null || room === '') throw new ChatError('room_required');
+  return parseRoomName(room);
+}
+
+function matchOf(key: string | undefined, value: string | undefined): Match | undefined {
+  if (key === undefined && value === undefined) return undefined;
+  if (key === undefined || key === '' || value === undefined || !roomNameOrUndefined(key)) {
+    throw new ChatError('invalid_parameter', 'roomMatchKey and roomMatchValue go together');
+  }
+  return { key, value };
+}

@@ -1,0 +1,52 @@
+/** Places in logs, as the cursor that a client is given and gives back. */
+import { decodeCursor, encodeCursor } from '../protocol/cursor';
+import { BEGINNING, parseEntryId, type EntryId } from '../protocol/entry-id';
+import { ChatError } from '../protocol/errors';
+import { parseRoomName } from '../protocol/room';
+import type { Chat } from './chat';
+import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
+import type { Session } from './session';
+
+type Marks = Pick<Chat, 'tokens'>;
+
+/** The client's own log is left out while nothing was ever told to it alone: so clients of one room share a cursor. */
+export function cursorOf({ tokens }: Marks, places: ReadonlyMap<Topic, EntryId>): string {
+  const marked: { mark: string; at: EntryId }[] = [];
+  for (const [topic, at] of places) {
+    if (at !== BEGINNING || !topic.startsWith('client:')) marked.push({ mark: tokens.mark(topic), at });
+  }
+  return encodeCursor(marked);
+}
+
+/**
+ * The places that a cursor gives in the logs that this client hears; of other logs it may speak, and is not listened to.
+ * A client may also write them itself: `{"<room>":"<id>"}`.
+ * @throws ChatError invalid_parameter
+ */
+export function placesOf(
+  { tokens }: Marks,
+  session: Session,
+  after: string | Readonly<Record<string, unknown>>,
+): Map<Topic, EntryId> {
+  const places = new Map<Topic, EntryId>();
+  if (typeof after !== 'string') {
+    for (const [room, place] of Object.entries(after)) {
+      if (typeof place !== 'string' || !parseEntryId(place)) {
+        throw new ChatError('invalid_parameter', 'after must be a cursor, or name an id for each room');
+      }
+      places.set(roomTopic(parseRoomName(room)), place);
+    }
+    return places;
+  }
+  const marked = decodeCursor(after);
+  const take = (topic: Topic): void => {
+    const place = marked.get(tokens.mark(topic));
+    if (place !== undefined) places.set(topic, place);
+  };
+  take(clientTopic(session.id));
+  for (const room of session.rooms.keys()) {
+    take(roomTopic(room));
+    take(presenceTopic(room));
+  }
+  return places;
+}

@@ -1,0 +1,92 @@
+/** Who is really there: renews what this node holds, removes whose lease ran out, and puts back what the store lost. */
+import type { Logger } from './logger';
+import type { Departure, Store } from './store';
+import { NODE_LEASE } from './settings';
+
+export interface LeasesOptions {
+  readonly store: Store;
+  readonly logger: Logger;
+  readonly node: string;
+  /** Rooms in which this node holds somebody. */
+  readonly heldRooms: () => ReadonlySet<string>;
+  /** The node's lease in these rooms is gone: everyone it holds there is to join again. */
+  readonly lost: (rooms: readonly string[]) => Promise<void>;
+  readonly departed: (room: string, departures: readonly Departure[]) => Promise<void>;
+  readonly everyMs?: number;
+}
+
+/** Rooms of the whole deployment that one round looks at, besides the node's own: somebody must, once its node is dead. */
+const STRANGE_ROOMS = 500;
+/** Looks under way at a time: enough to share round trips, too few to hold anybody else up. */
+const AT_ONCE = 100;
+
+export class Leases {
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> | undefined;
+  #strange: string[] = [];
+  #closed = false;
+  /** By the steady clock: until then nobody is removed. */
+  #noSweepUntil = 0;
+
+  constructor(readonly options: LeasesOptions) {}
+
+  /** After an outage every lease has run out: the nodes and clients that live get the time to say so. */
+  get maySweep(): boolean {
+    return performance.now() >= this.#noSweepUntil;
+  }
+
+  start(): void {
+    const every = this.options.everyMs ?? NODE_LEASE / 3;
+    // Jittered, so that many nodes do not come at once.
+    this.#timer = setTimeout(
+      () => {
+        void this.round().finally(() => {
+          if (!this.#closed) this.start();
+        });
+      },
+      every * (0.9 + Math.random() * 0.2),
+    );
+    this.#timer.unref();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  /** The store was away: renews at once, and removes nobody for the time of a lease. */
+  afterOutage(): Promise<void> {
+    this.#noSweepUntil = performance.now() + NODE_LEASE;
+    return this.round();
+  }
+
+  round(): Promise<void> {
+    this.#round ??= this.#renewAndSweep()
+      .catch((error: unknown) => {
+        this.#noSweepUntil = performance.now() + NODE_LEASE;
+        this.options.logger.warn({ err: error }, 'leases could not be renewed');
+      })
+      .finally(() => {
+        this.#round = undefined;
+      });
+    return this.#round;
+  }
+
+  async #renewAndSweep(): Promise<void> {
+    const { store, node, heldRooms, lost } = this.options;
+    const rooms = heldRooms();
+    if (rooms.size > 0) {
+      const gone = await store.renewNode(node, NODE_LEASE, [...rooms]);
+      if (gone.length > 0) await lost(gone);
+    }
+    if (!this.maySweep) return;
+    if (this.#strange.length === 0) this.#strange = await store.rooms();
+    const others = this.#strange.splice(0, STRANGE_ROOMS);
+    const all = [...new Set([...rooms, ...others])];
+    for (let from = 0; from < all.length && !this.#closed; from += AT_ONCE) {
+      const some = all.slice(from, from + AT_ONCE);
+      await Promise.all(some.map(async (room) => this.options.departed(room, await store.sweep(room))));
+    }
+  }
+}

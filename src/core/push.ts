@@ -1,0 +1,215 @@
+/** Pushing to one link (WebSocket, TCP): a reader per log, each catching up from it and then following. */
+import { BEGINNING, type EntryId } from '../protocol/entry-id';
+import { joinFrames, type Batch, type PushFormat } from './batch';
+import type { Chat } from './chat';
+import { cursorOf } from './cursors';
+import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
+import { hears, hearsAll, hearThrough, type Listener } from './hear';
+import type { HeardRoom, Hearer } from './session';
+import type { Reader, Tail } from './tail';
+import { gapOf, type Loss } from './verdict';
+
+/** What a transport gives: a way out, and a word when it is full. */
+export interface PushLink {
+  readonly format: PushFormat;
+  /** The peer has not taken what it was sent: nothing more is pushed until `Pusher.drained`. */
+  readonly congested: boolean;
+  /** Whole frames; never refused, but makes `congested` true. */
+  push(bytes: Buffer): void;
+  /** One JSON text in this link's framing. */
+  frame(json: string): Buffer;
+  /** The log cannot be read or the client is to go: the peer comes back and resumes. */
+  cutOff(reason: string): void;
+}
+
+export interface Start {
+  readonly place: EntryId;
+  readonly loss: Loss | undefined;
+}
+
+class PushReader implements Reader {
+  #place: EntryId;
+  /** A loss that is known from elsewhere than the log, told before anything else. */
+  #told: Loss | undefined;
+  #busy = false;
+  #again = false;
+
+  constructor(
+    readonly tail: Tail,
+    readonly pusher: Pusher,
+    start: Start,
+  ) {
+    this.#place = start.place;
+    this.#told = start.loss;
+  }
+
+  get place(): EntryId {
+    return this.#place;
+  }
+
+  wake(): void {
+    if (this.#busy) {
+      this.#again = true;
+      return;
+    }
+    if (this.#told) {
+      this.#tell(this.#told);
+      this.#told = undefined;
+    }
+    while (this.#place !== this.tail.last && this.pusher.ready) {
+      const batch = this.tail.batch(this.#place);
+      if (batch instanceof Promise || this.pusher.chat.middleware.hasSay) {
+        void this.#pump(batch);
+        return;
+      }
+      if (!this.#advance(batch)) return;
+      if (batch.entries.length > 0) this.#deliver(batch);
+    }
+  }
+
+  /** The general path: the log has to be read, or hooks are to be asked; one batch at a time, as the peer takes them. */
+  async #pump(first: Batch | Promise<Batch>): Promise<void> {
+    this.#busy = true;
+    try {
+      const batch = await first;
+      if (!this.pusher.ready || !this.#advance(batch)) return;
+      if (!this.pusher.chat.middleware.hasSay) {
+        this.#deliver(batch);
+      } else {
+        const heard = await hearThrough(this.pusher.chat.middleware, batch.entries, this.pusher.listener);
+        const { link } = this.pusher;
+        if (heard.length > 0 && this.pusher.open) link.push(Buffer.concat(heard.map(({ json }) => link.frame(json))));
+      }
+      this.#again = true;
+    } catch (error) {
+      // The place stays: the next wake-up, at the latest the next look at the log's end, tries again.
+      this.pusher.chat.logger.debug({ err: error, topic: this.tail.topic }, 'a log could not be read for a link');
+    } finally {
+      this.#busy = false;
+    }
+    if (this.#again) {
+      this.#again = false;
+      this.wake();
+    }
+  }
+
+  /** Moves on, telling what is lost first. False when the store has nothing and nothing to tell. */
+  #advance(batch: Batch): boolean {
+    if (batch.loss) this.#tell(batch.loss);
+    const moved = batch.end !== this.#place;
+    this.#place = batch.end;
+    return moved;
+  }
+
+  #deliver(batch: Batch): void {
+    const { link, listener } = this.pusher;
+    if (hearsAll(batch, listener)) {
+      if (batch.entries.length > 0) link.push(batch.joined(link.format));
+      return;
+    }
+    const heard = batch.entries.filter((entry) => hears(entry, listener));
+    if (heard.length > 0) link.push(joinFrames(heard, link.format));
+  }
+
+  #tell(loss: Loss): void {
+    const { link, chat } = this.pusher;
+    chat.gaps += 1;
+    link.push(link.frame(JSON.stringify({ context: 'gap', ...gapOf(this.tail.topic, loss) })));
+  }
+}
+
+export class Pusher implements Hearer {
+  readonly #readers = new Map<Topic, PushReader>();
+  /** Tails under way, so that a room that is left while it is being joined is not followed for ever. */
+  readonly #wanted = new Set<Topic>();
+  #open = true;
+
+  constructor(
+    readonly chat: Chat,
+    readonly link: PushLink,
+    readonly listener: Listener,
+    readonly presence: boolean,
+  ) {}
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  get ready(): boolean {
+    return this.#open && !this.link.congested;
+  }
+
+  /** From the given places, or from where the client came in. */
+  async start(places: ReadonlyMap<Topic, EntryId>): Promise<void> {
+    const { session } = this.listener;
+    const starts: Promise<void>[] = [];
+    const own = clientTopic(session.id);
+    starts.push(this.#follow(own, { place: places.get(own) ?? BEGINNING, loss: undefined }));
+    for (const room of session.rooms.keys()) starts.push(this.#followRoom(room, places));
+    await Promise.all(starts);
+  }
+
+  /** The peer has taken what it was sent. */
+  drained(): void {
+    for (const reader of this.#readers.values()) reader.wake();
+  }
+
+  /** Everything up to here was pushed. */
+  get cursor(): string {
+    return cursorOf(this.chat, new Map([...this.#readers].map(([topic, { place }]) => [topic, place])));
+  }
+
+  roomAdded(room: string, heard: HeardRoom): void {
+    if (this.#wanted.has(roomTopic(room))) return;
+    this.#followRoom(room, new Map([[roomTopic(room), heard.floor]])).catch((error: unknown) => {
+      this.chat.logger.warn({ err: error, room }, 'a room could not be followed for a link');
+      this.link.cutOff('a room cannot be followed');
+    });
+  }
+
+  roomRemoved(room: string): void {
+    for (const topic of [roomTopic(room), presenceTopic(room)]) {
+      this.#wanted.delete(topic);
+      const reader = this.#readers.get(topic);
+      if (!reader) continue;
+      this.#readers.delete(topic);
+      this.chat.tails.release(reader.tail, reader);
+    }
+  }
+
+  close(reason: string): void {
+    this.link.cutOff(reason);
+  }
+
+  /** Ends it; the link itself is the transport's to close. */
+  stop(): void {
+    this.#open = false;
+    this.#wanted.clear();
+    for (const reader of this.#readers.values()) this.chat.tails.release(reader.tail, reader);
+    this.#readers.clear();
+  }
+
+  async #followRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
+    const topic = roomTopic(room);
+    await this.#follow(topic, await this.chat.placeIn(this.listener.session, room, places.get(topic)));
+    const presence = presenceTopic(room);
+    if (!this.presence) return;
+    await this.#follow(presence, { place: places.get(presence) ?? (await this.chat.endOf(presence)), loss: undefined });
+  }
+
+  async #follow(topic: Topic, start: Start): Promise<void> {
+    this.#wanted.add(topic);
+    const tail = await this.chat.tails.acquire(topic, waiting);
+    const reader = new PushReader(tail, this, start);
+    tail.add(reader);
+    tail.remove(waiting);
+    if (!this.#open || !this.#wanted.has(topic) || this.#readers.has(topic)) {
+      this.chat.tails.release(tail, reader);
+      return;
+    }
+    this.#readers.set(topic, reader);
+    reader.wake();
+  }
+}
+
+const waiting: Reader = { wake: () => undefined };

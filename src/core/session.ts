@@ -1,0 +1,74 @@
+/** One client as this node knows it: its rooms, its places, its attributes, and what hears for it here. */
+import type { EntryId } from '../protocol/entry-id';
+import type { Topic } from './entry';
+import type { ClientRecord } from './store';
+
+export interface HeardRoom {
+  readonly listening: boolean;
+  /** Nothing before this place is for this client. */
+  readonly floor: EntryId;
+}
+
+/** A link or a parked request of a live session; told when the client comes into a room or goes, on whatever node. */
+export interface Hearer {
+  roomAdded(room: string, heard: HeardRoom): void;
+  roomRemoved(room: string): void;
+  /** The client is to be cut off (`connection.destroy()`, a lost record that cannot be remade). */
+  close(reason: string): void;
+}
+
+export class Session {
+  readonly rooms = new Map<string, HeardRoom>();
+  readonly attributes = new Map<string, unknown>();
+  readonly hearers = new Set<Hearer>();
+  /** The current room. */
+  room: string | null = null;
+  version = 0;
+  connectedAt = 0;
+  /** How this client's former record was lost, when it had one. */
+  revived: 'expired' | 'reset' | undefined;
+  places: ReadonlyMap<Topic, EntryId> = new Map();
+  pending: ClientRecord['pending'] = { generation: 0, places: new Map() };
+  /** Own writes under way: what the store announces meanwhile is likely our own doing. */
+  writing = 0;
+  /** Made by the request at hand; it stands in its rooms for a short time only until it comes back. */
+  isNew = false;
+
+  constructor(readonly id: string) {}
+
+  /** A value as `roomMatchKey` sees it: the id, or an attribute that an action set. Nothing else can be matched. */
+  matched(key: string): string | undefined {
+    if (key === 'id') return this.id;
+    const value = this.attributes.get(key);
+    return value === undefined || value === null || typeof value === 'object' ? undefined : String(value as string);
+  }
+
+  enter(room: string, heard: HeardRoom): void {
+    this.rooms.set(room, heard);
+    for (const hearer of [...this.hearers]) hearer.roomAdded(room, heard);
+  }
+
+  exit(room: string): void {
+    if (!this.rooms.delete(room)) return;
+    if (this.room === room) this.room = null;
+    for (const hearer of [...this.hearers]) hearer.roomRemoved(room);
+  }
+
+  /** Takes over what the store has; rooms whose join is still under way stay out until that is done. */
+  read(record: ClientRecord): void {
+    this.version = record.version;
+    this.connectedAt = record.connectedAt;
+    this.revived = record.revived;
+    this.places = record.places;
+    this.pending = record.pending;
+    this.attributes.clear();
+    for (const [key, value] of record.attributes) this.attributes.set(key, value);
+    for (const room of [...this.rooms.keys()]) if (!record.rooms.has(room)) this.exit(room);
+    for (const [room, { listening, floor }] of record.rooms) {
+      if (floor === undefined) continue;
+      const known = this.rooms.get(room);
+      if (known?.floor !== floor || known.listening !== listening) this.enter(room, { listening, floor });
+    }
+    this.room = record.room;
+  }
+}

@@ -1,0 +1,240 @@
+/** The sessions of this node: read from the store for one request, or kept live while something hears for them. */
+import { clientTopic } from './entry';
+import type { Logger } from './logger';
+import { Session, type HeardRoom, type Hearer } from './session';
+import type { ClientChange, RecordedRoom, Store } from './store';
+import type { Tail } from './tail';
+import type { Tails } from './tails';
+
+interface Live {
+  readonly session: Session;
+  tail: Tail | undefined;
+  /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. */
+  holds: number;
+  grace: NodeJS.Timeout | undefined;
+  /** By the steady clock; undefined while anything hears. */
+  idleSince: number | undefined;
+}
+
+export interface SessionsOptions {
+  readonly store: Store;
+  readonly tails: Tails;
+  readonly logger: Logger;
+  readonly ttlMs: number;
+  readonly reconnectGrace: number;
+  /** The first hold has begun, or a room came while held: the node's lease is to hold the client there. */
+  readonly hold: (session: Session, rooms: ReadonlyMap<string, HeardRoom>) => Promise<void>;
+  /** The last hold has ended: the node lets the client go. */
+  readonly letGo: (session: Session) => Promise<void>;
+}
+
+/** A live session outlives its last poll by this: until then the next one costs the store nothing. */
+const LINGER = 30_000;
+
+const watcher = { wake: () => undefined };
+
+export class Sessions {
+  readonly #live = new Map<string, Promise<Live>>();
+  /** The same, once they are up: for those who must not wait. */
+  readonly #up = new Map<string, Live>();
+  readonly #timer: NodeJS.Timeout;
+  #closed = false;
+
+  constructor(readonly options: SessionsOptions) {
+    this.#timer = setInterval(() => {
+      this.#forgetIdle();
+    }, 5000);
+    this.#timer.unref();
+  }
+
+  get liveCount(): number {
+    return this.#up.size;
+  }
+
+  live(): Iterable<Session> {
+    return [...this.#up.values()].map(({ session }) => session);
+  }
+
+  isHeld(id: string): boolean {
+    return (this.#up.get(id)?.holds ?? 0) > 0;
+  }
+
+  /** Every session that this node's lease holds in its rooms. */
+  held(): Session[] {
+    const sessions: Session[] = [];
+    for (const { session, holds, grace } of this.#up.values()) if (holds > 0 || grace) sessions.push(session);
+    return sessions;
+  }
+
+  /** The client's session, or undefined when there is no record of it. */
+  async load(id: string): Promise<Session | undefined> {
+    const live = this.#up.get(id);
+    if (live) return live.session;
+    const record = await this.options.store.client(id);
+    if (!record) return undefined;
+    const session = new Session(id);
+    session.read(record);
+    for (const [room, recorded] of record.rooms) {
+      if (recorded.floor === undefined) await this.#finishJoin(session, room, recorded);
+    }
+    return session;
+  }
+
+  /** A new record, and the session of it. */
+  async create(id: string, change: ClientChange = {}): Promise<Session> {
+    const session = new Session(id);
+    await this.write(session, change, true);
+    const record = await this.options.store.client(id);
+    if (record) session.read(record);
+    session.isNew = true;
+    return session;
+  }
+
+  /**
+   * Writes to the session's record, and makes the record anew when the store has lost it: whoever has a session in
+   * hand knows all that was in there.
+   */
+  async write(session: Session, change: ClientChange, create = false): Promise<void> {
+    const { store, ttlMs } = this.options;
+    session.writing += 1;
+    try {
+      let version = await store.writeClient(session.id, change, { ttlMs, create });
+      version ??= await store.writeClient(session.id, { ...recordOf(session), ...change }, { ttlMs, create: true });
+      if (version === undefined || version <= session.version) return;
+      const foreign = version > session.version + 1 && this.#up.get(session.id)?.session === session;
+      session.version = version;
+      // Another node's change came in between, and its announcement while we were writing.
+      if (foreign) await this.refresh(session);
+    } finally {
+      session.writing -= 1;
+    }
+  }
+
+  /** Makes the session live, if it is not, and lets `hearer` hear for it. The session that came first is the one. */
+  async attach(session: Session, hearer: Hearer, hold: boolean): Promise<Session> {
+    const live = await this.#goLive(session);
+    live.idleSince = undefined;
+    live.session.hearers.add(hearer);
+    if (!hold) return live.session;
+    clearTimeout(live.grace);
+    const held = live.holds > 0 || live.grace !== undefined;
+    live.grace = undefined;
+    live.holds += 1;
+    try {
+      if (!held) await this.options.hold(live.session, live.session.rooms);
+    } catch (error) {
+      this.detach(live.session, hearer, { held: true, clean: true });
+      throw error;
+    }
+    return live.session;
+  }
+
+  /** @param clean the client said that it goes; otherwise it may be back within the grace */
+  detach(session: Session, hearer: Hearer, { held, clean }: { held: boolean; clean: boolean }): void {
+    const live = this.#up.get(session.id);
+    if (!session.hearers.delete(hearer) || live?.session !== session) return;
+    if (session.hearers.size === 0) live.idleSince = performance.now();
+    if (!held) return;
+    live.holds -= 1;
+    if (live.holds > 0 || this.#closed) return;
+    const letGo = (): void => {
+      live.grace = undefined;
+      this.options.letGo(session).catch((error: unknown) => {
+        this.options.logger.warn(
+          { err: error, client: session.id },
+          'a client could not be let go; its lease will end',
+        );
+      });
+    };
+    if (clean || this.options.reconnectGrace === 0) letGo();
+    else live.grace = setTimeout(letGo, this.options.reconnectGrace);
+  }
+
+  /** Reads a live session's record again; what changed is told to its hearers. */
+  async refresh(session: Session): Promise<void> {
+    const record = await this.options.store.client(session.id);
+    if (!record || record.version < session.version) return;
+    const before = new Map(session.rooms);
+    session.read(record);
+    const added = new Map([...session.rooms].filter(([room, heard]) => before.get(room)?.floor !== heard.floor));
+    if (added.size > 0 && this.isHeld(session.id)) await this.options.hold(session, added);
+  }
+
+  /** Announcements may have been lost. */
+  stale(): void {
+    for (const { session } of this.#up.values()) this.#refresh(session);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const live of this.#up.values()) {
+      clearTimeout(live.grace);
+      for (const hearer of [...live.session.hearers]) hearer.close('the server is shutting down');
+      if (live.tail) this.options.tails.release(live.tail, watcher);
+    }
+    this.#up.clear();
+    this.#live.clear();
+  }
+
+  #goLive(session: Session): Promise<Live> {
+    const known = this.#live.get(session.id);
+    if (known) return known;
+    const going = this.#bringUp(session);
+    this.#live.set(session.id, going);
+    going.catch(() => this.#live.delete(session.id));
+    return going;
+  }
+
+  async #bringUp(session: Session): Promise<Live> {
+    const live: Live = { session, tail: undefined, holds: 0, grace: undefined, idleSince: undefined };
+    const tail = await this.options.tails.acquire(clientTopic(session.id), watcher);
+    live.tail = tail;
+    tail.onChanged = (version) => {
+      if (session.writing === 0 && version > session.version) this.#refresh(session);
+    };
+    // What changed between the record's being read and its being followed was announced to nobody here.
+    if (!session.isNew) await this.refresh(session);
+    this.#up.set(session.id, live);
+    return live;
+  }
+
+  #refresh(session: Session): void {
+    this.refresh(session).catch((error: unknown) => {
+      this.options.logger.debug({ err: error, client: session.id }, 'a record could not be read again');
+    });
+  }
+
+  /** A join that was begun: the room's own entry tells whether it was done. */
+  async #finishJoin(session: Session, room: string, recorded: RecordedRoom): Promise<void> {
+    const membership = await this.options.store.membership(room, session.id);
+    const { listening, floor } = membership ?? recorded;
+    const rooms = new Map([[room, floor === undefined ? null : { listening, floor }]]);
+    if (floor !== undefined) session.enter(room, { listening, floor });
+    await this.write(session, { rooms });
+  }
+
+  #forgetIdle(): void {
+    const now = performance.now();
+    for (const [id, live] of this.#up) {
+      if (live.idleSince === undefined || live.grace || now - live.idleSince < LINGER) continue;
+      this.#up.delete(id);
+      this.#live.delete(id);
+      if (live.tail) {
+        live.tail.onChanged = undefined;
+        this.options.tails.release(live.tail, watcher);
+      }
+    }
+  }
+}
+
+/** All that a session knows, as a change that makes its record. */
+function recordOf(session: Session): ClientChange {
+  return {
+    revived: 'reset',
+    room: session.room,
+    rooms: new Map(session.rooms),
+    attributes: new Map(session.attributes),
+    places: session.places,
+  };
+}

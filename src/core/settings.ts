@@ -1,0 +1,33 @@
+/** What the core needs to know of the settings; config.ts has the names, defaults and reasons. Times in ms. */
+export interface ChatSettings {
+  readonly serverName: string;
+  readonly defaultRoom: string | null;
+  readonly startingRooms: readonly string[];
+  readonly createRoomsOnJoin: boolean;
+  /** How long a dropped link keeps its rooms. */
+  readonly reconnectGrace: number;
+  /** Speakers hear themselves. */
+  readonly echo: boolean;
+  /** null: HTTP clients have no chat. */
+  readonly httpClientMessageTTL: number | null;
+  readonly messageTTL: number;
+  /** How many messages from before its joining a client may ask for. 0: none. */
+  readonly history: number;
+  readonly roomsPerClient: number;
+  readonly membersListed: number;
+  readonly messageBytes: number;
+}
+
+/** A record's life when HTTP chat is off: the time in which a socket may resume. */
+export const SOCKET_SESSION_TTL = 300_000;
+/** A node's members are gone this long after it was killed. */
+export const NODE_LEASE = 15_000;
+/** How long an HTTP client is shown that has not come back yet: a curl that never returns is no lasting member. */
+export const FIRST_WEB_LEASE = 60_000;
+/** A client's own `key` is remembered so long; a key that the node made, for resends, only so long. */
+export const CLIENT_KEY_MS = 300_000;
+export const NODE_KEY_MS = 15_000;
+
+export function sessionTTL(settings: ChatSettings): number {
+  return settings.httpClientMessageTTL ?? SOCKET_SESSION_TTL;
+}

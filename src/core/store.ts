@@ -1,0 +1,260 @@
+/**
+ * What outlives connections and is shared by nodes: logs, members, client records. The core owns this contract;
+ * `test/contract/store.ts` holds every implementation to it, line by line.
+ *
+ * Of every method: a `ChatError` `store_unavailable` means nothing was done; `outcome_unknown` means it may have been
+ * (repeat it: every write is safe to repeat); `store_full` means that the store refused it whole.
+ */
+import type { EntryId } from '../protocol/entry-id';
+import type { Entry, NewEntry, Topic } from './entry';
+
+/** Where a log stands. */
+export interface LogState {
+  /** The last entry's id, also after that entry is gone; `born` when there never was one. */
+  readonly last: EntryId;
+  /** `<ms>-0` of the log's making. A place from before it belongs to another log of the same name. */
+  readonly born: EntryId;
+  /** The highest `seq` that was dropped because the log was full, not because it was old. 0 when none was. */
+  readonly trimmed: number;
+}
+
+export interface Slice {
+  /** Unexpired entries after the asked place, oldest first, each the `prev` of the next. */
+  readonly entries: readonly Entry[];
+  /** Undefined: there is no such log. From the same instant as `entries`. */
+  readonly state: LogState | undefined;
+}
+
+/** Told of appends as they happen. A hint that may come late, doubled, out of order or never: the log is the truth. */
+export interface Follower {
+  entry(entry: Entry): void;
+  /** Announcements may have been lost, or tell no more than that the log moved: read again. */
+  stale(): void;
+  /** Of a client's topic only: its record has this version now. */
+  changed(version: number): void;
+}
+
+export interface AppendOptions {
+  /** Makes the append idempotent: the same key within `keyMs` answers the first id and appends nothing. */
+  readonly key: string;
+  readonly keyMs: number;
+  /** Refuse unless this client is a member of the topic's room. */
+  readonly member?: string | undefined;
+  /** Bring the log into being when there is none; else the answer is `no_log`. */
+  readonly create: boolean;
+}
+
+export type Appended =
+  { readonly outcome: 'appended' | 'repeated'; readonly id: EntryId } | { readonly outcome: 'not_member' | 'no_log' };
+
+/** Who keeps a member in its room: a node, by its lease, or the client's own coming back over HTTP, until a time. */
+export type Holder =
+  { readonly node: string; readonly leaseMs: number } | { readonly web: true; readonly leaseMs: number };
+
+export interface JoinRequest {
+  readonly room: string;
+  readonly client: string;
+  readonly listening: boolean;
+  readonly holders: readonly Holder[];
+  /** False: `no_room` unless the room exists already. */
+  readonly create: boolean;
+  /**
+   * Set when a client that was here comes back (its lease had run out, or the store lost the room): it goes on from
+   * `floor`, unless the room's log was born after that, which marks the member `afterReset`.
+   */
+  readonly rejoinFrom?: EntryId | undefined;
+}
+
+/** A member's or listener's entry in its room: the truth for say, roomView and the floor of every cursor. */
+export interface Membership {
+  readonly listening: boolean;
+  /** Nothing before this place is for this client. */
+  readonly floor: EntryId;
+  readonly joinedAt: number;
+  /** The entry was remade after the room's log was lost: a place before `floor` is told as `reset`. */
+  readonly afterReset: boolean;
+}
+
+export type Joined =
+  { readonly outcome: 'joined' | 'already'; readonly membership: Membership } | { readonly outcome: 'no_room' };
+
+export interface Departure {
+  readonly client: string;
+  readonly listening: boolean;
+}
+
+export interface MemberView {
+  readonly id: string;
+  readonly joinedAt: number;
+}
+
+export interface RoomSnapshot {
+  /** Ordered by id. Listeners are no members. */
+  readonly members: readonly MemberView[];
+  readonly membersCount: number;
+  /** Give it as `after` for the next page; undefined on the last one. */
+  readonly next: string | undefined;
+  /** The end of the room's presence log at the instant of the view, so that log + view = every later view. */
+  readonly presence: EntryId;
+  /** The end of the room's message log at the same instant. */
+  readonly messages: EntryId;
+  /** Whom this look found gone: their presence entries are written, their `leave` hooks are the caller's to run. */
+  readonly departed: readonly Departure[];
+}
+
+/** A client's record: what it is and where it stands. Dies with its TTL, with the client's own log. */
+export interface ClientRecord {
+  /** Grows with every change of rooms, current room or attributes, on whatever node. */
+  readonly version: number;
+  /** ms, the store's clock: when the record was made. */
+  readonly connectedAt: number;
+  /** Set when this client had a record before, and how that one was lost: a place from before `connectedAt` is told so. */
+  readonly revived: 'expired' | 'reset' | undefined;
+  /** The current room. */
+  readonly room: string | null;
+  readonly rooms: ReadonlyMap<string, RecordedRoom>;
+  readonly attributes: ReadonlyMap<string, unknown>;
+  /** Read so far, for clients that keep no cursor themselves. */
+  readonly places: ReadonlyMap<Topic, EntryId>;
+  /** The last answer's places, not known to have arrived. */
+  readonly pending: Pending;
+}
+
+export interface RecordedRoom {
+  readonly listening: boolean;
+  /** Undefined while the join is under way: then the room's own entry tells, if there is one. */
+  readonly floor: EntryId | undefined;
+}
+
+export interface Pending {
+  /** Number of the last answer; 0 before the first. */
+  readonly generation: number;
+  readonly places: ReadonlyMap<Topic, EntryId>;
+}
+
+/** Each named part is set; null removes it. What is not named stays. */
+export interface ClientChange {
+  readonly revived?: 'expired' | 'reset';
+  readonly room?: string | null;
+  readonly rooms?: ReadonlyMap<string, RecordedRoom | null>;
+  readonly attributes?: ReadonlyMap<string, unknown>;
+  readonly places?: ReadonlyMap<Topic, EntryId>;
+}
+
+/** One answer to a client that keeps no cursor: where it starts, and where it will be when it is known to have come. */
+export interface Delivery {
+  /** The generation that this answer was made from; another one stored means another answer went in between. */
+  readonly from: number;
+  /** Known to have arrived. */
+  readonly confirmed: ReadonlyMap<Topic, EntryId>;
+  readonly pending: ReadonlyMap<Topic, EntryId>;
+}
+
+export interface Store {
+  /** Connects; rejects when that cannot be done. */
+  open(): Promise<void>;
+  /** Never waits for something that may be dead. */
+  close(): Promise<void>;
+  /** The store answers and its announcements arrive; otherwise says what is wrong. */
+  health(): Promise<StoreHealth>;
+  /**
+   * The deployment's secret: the first one proposed is kept, and put back by any node when the store lost it.
+   * `since` (ms, the store's clock) is when it was put there: what is older than that was lost, not expired.
+   */
+  secret(proposed: string): Promise<{ readonly secret: string; readonly since: number }>;
+
+  // --- logs ---
+
+  /**
+   * Appends and announces in one step, so the log's order is the order of announcements. Trims what is older than the
+   * message TTL or over the log's length, exactly.
+   */
+  append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended>;
+  /** Entries after a place; `limit` 0 asks only where the log stands. */
+  read(topic: Topic, after: EntryId, limit: number): Promise<Slice>;
+  /** The last `limit` unexpired entries before a place (undefined: the end), oldest first. */
+  history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]>;
+  /**
+   * Resolves once every later append will be announced to the follower. A follower of a client's topic also hears of
+   * changes of its record. The returned function ends it.
+   */
+  follow(topic: Topic, follower: Follower): Promise<() => void>;
+
+  // --- rooms ---
+
+  /** False when it exists already. A room made so stays when empty, whatever `createRoomsOnJoin` says. */
+  addRoom(room: string): Promise<boolean>;
+  /** Removes the room and its logs; the clients that were in it, or undefined when there was no such room. */
+  removeRoom(room: string): Promise<Departure[] | undefined>;
+  roomExists(room: string): Promise<boolean>;
+  rooms(): Promise<string[]>;
+
+  /**
+   * At the log's present end, with one `join` in the presence log (members only). `already` changes nothing but adds
+   * the holders. A listener that joins becomes a member; a member that listens is `already`.
+   */
+  join(request: JoinRequest): Promise<Joined>;
+  membership(room: string, client: string): Promise<Membership | undefined>;
+  /** Leaves whoever holds it, with one `leave` in the presence log; undefined when it was not there. */
+  leave(room: string, client: string): Promise<Departure | undefined>;
+  /** Takes one holder away; the last one's going is the leave. Undefined while others hold, or when it was not there. */
+  release(
+    room: string,
+    client: string,
+    holder: { readonly node: string } | { readonly web: true },
+  ): Promise<Departure | undefined>;
+  /**
+   * Renews the node's lease in each room; the rooms in which it had none (it ran out, or the store lost it) are
+   * answered: everyone whom the node holds there must join again. Costs O(rooms), never O(members).
+   */
+  renewNode(node: string, leaseMs: number, rooms: readonly string[]): Promise<string[]>;
+  /** Renews clients' own leases, never shortening one; answers those that are not in the room any more. */
+  renewWeb(room: string, clients: readonly string[], leaseMs: number): Promise<string[]>;
+  /** Removes everyone whose last lease ran out. Each departure is answered to exactly one caller. */
+  sweep(room: string): Promise<Departure[]>;
+  /**
+   * One instant of a room; undefined when it does not exist. `sweep` as above first, unless told not to (after an
+   * outage every lease has run out, and its holders get the time to say that they live).
+   */
+  view(
+    room: string,
+    options: { readonly limit: number; readonly after?: string | undefined; readonly sweep: boolean },
+  ): Promise<RoomSnapshot | undefined>;
+
+  // --- clients ---
+
+  client(id: string): Promise<ClientRecord | undefined>;
+  /**
+   * Writes and renews a record; its new version, or undefined when there is none and `create` is false. Announced to
+   * followers of the client's topic, unless it changes no more than `places`.
+   */
+  writeClient(
+    id: string,
+    change: ClientChange,
+    options: { readonly ttlMs: number; readonly create: boolean },
+  ): Promise<number | undefined>;
+  /** Renews the record and the client's own log; the record's version, or undefined when there is none. */
+  renewClient(id: string, ttlMs: number): Promise<number | undefined>;
+  /**
+   * Writes an answer's places and renews the record; the answer's generation, or undefined when there is no record.
+   * When `from` is not the stored generation, `confirmed` is left out: the client then hears things twice, never not.
+   */
+  deliver(id: string, delivery: Delivery, ttlMs: number): Promise<number | undefined>;
+  removeClient(id: string): Promise<void>;
+}
+
+export interface StoreHealth {
+  readonly ready: boolean;
+  /** What is wrong, for an operator; empty when ready. */
+  readonly reason: string;
+}
+
+/** What a store needs to know of the settings (`chat.*`). */
+export interface StoreLimits {
+  /** ms; 0 keeps messages until the log is full. */
+  readonly messageTTL: number;
+  /** Entries a log may hold. */
+  readonly maxLogLength: number;
+  /** ms that an unused log's place and name outlive its last use. */
+  readonly logKeep: number;
+}

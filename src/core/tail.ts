@@ -1,0 +1,218 @@
+/** The live end of one log on this node: its newest entries, decoded once, and the readers that follow it. */
+import { BEGINNING, compareEntryIds, entryIdParts, type EntryId } from '../protocol/entry-id';
+import { Batch, LogEntry } from './batch';
+import type { Entry, Topic } from './entry';
+import type { Logger } from './logger';
+import type { Follower, Store } from './store';
+import { judge } from './verdict';
+
+/** Somebody who stands somewhere in the log; `wake` says that there may be more, no matter how often. */
+export interface Reader {
+  wake(): void;
+}
+
+/** Entries kept in memory; whoever stands further back is served from the store. */
+const RING_ENTRIES = 1024;
+/** One answer's worth: more is fetched when the peer has taken this. */
+export const BATCH_ENTRIES = 512;
+/** Places whose batches are remembered between two entries. */
+const BATCHES = 256;
+/** Readers woken in one turn, so that a wave over 10,000 polls leaves room for everybody else. */
+const WAVE = 200;
+
+/** Asks the store once and judges the place; the way to read a log that nobody follows here. */
+export async function readBatch(store: Store, topic: Topic, after: EntryId, limit = BATCH_ENTRIES): Promise<Batch> {
+  const slice = await store.read(topic, after, limit);
+  const { loss, place } = judge(after, slice.state, slice.entries[0]);
+  const entries = slice.entries.map((entry) => new LogEntry(topic, entry));
+  return new Batch(entries, loss, entries.at(-1)?.id ?? place, entries.length === limit);
+}
+
+export class Tail implements Follower {
+  #ring: LogEntry[] = [];
+  /** The place right before the ring's first entry. */
+  #start: EntryId = BEGINNING;
+  #startSeq = 0;
+  /** What the log is known to end with. */
+  #last: EntryId = BEGINNING;
+  #batches = new Map<EntryId, Batch | Promise<Batch>>();
+  readonly #readers = new Set<Reader>();
+  #waving = false;
+  #resync: Promise<void> | undefined;
+  #again = false;
+
+  /** @param keepMs how long the ring may hold an entry: the message TTL, 0 for no limit */
+  constructor(
+    readonly topic: Topic,
+    readonly store: Store,
+    readonly keepMs: number,
+    readonly logger: Logger,
+  ) {}
+
+  get last(): EntryId {
+    return this.#last;
+  }
+
+  get readers(): number {
+    return this.#readers.size;
+  }
+
+  add(reader: Reader): void {
+    this.#readers.add(reader);
+  }
+
+  remove(reader: Reader): void {
+    this.#readers.delete(reader);
+  }
+
+  /** To be called once followed: from then on, what the ring does not know of is found by the chain. */
+  async start(): Promise<void> {
+    const { state } = await this.store.read(this.topic, BEGINNING, 0);
+    // An announcement may have come first and have started the ring already.
+    if (this.#last === BEGINNING) this.#restart(state?.last ?? BEGINNING);
+  }
+
+  /**
+   * What follows a place: at once when the ring holds it, else from the store, once for all who ask the same.
+   * Rejects with a ChatError when the store cannot be read.
+   */
+  batch(after: EntryId): Batch | Promise<Batch> {
+    const known = this.#batches.get(after);
+    if (known) return known;
+    const batch = this.#fromRing(after) ?? this.#fromStore(after);
+    if (this.#batches.size >= BATCHES) this.#batches.clear();
+    this.#batches.set(after, batch);
+    return batch;
+  }
+
+  #fromRing(after: EntryId): Batch | undefined {
+    if (after === this.#last) return new Batch([], undefined, after, false);
+    if (after === BEGINNING) return undefined;
+    this.#forgetOld();
+    const index = entryIdParts(after).seq - this.#startSeq;
+    const place = index === 0 ? this.#start : this.#ring[index - 1]?.id;
+    if (place !== after) return undefined;
+    const entries = this.#ring.slice(index, index + BATCH_ENTRIES);
+    const last = entries.at(-1);
+    return last && new Batch(entries, undefined, last.id, last.id !== this.#last);
+  }
+
+  #fromStore(after: EntryId): Promise<Batch> {
+    const batches = this.#batches;
+    const reading = readBatch(this.store, this.topic, after);
+    reading.then(
+      (batch) => {
+        // Kept for those who come in the same wave and no longer: it may hold 512 entries that the ring does not.
+        batches.set(after, batch);
+        setImmediate(() => batches.delete(after));
+      },
+      () => batches.delete(after),
+    );
+    return reading;
+  }
+
+  // --- what the store announces ---
+
+  entry(entry: Entry): void {
+    if (entry.prev === this.#last && this.#resync === undefined) {
+      this.#push(new LogEntry(this.topic, entry));
+      this.#wave();
+    } else if (this.#resync !== undefined || compareEntryIds(entry.id, this.#last) > 0 || !this.#has(entry.id)) {
+      this.stale();
+    }
+  }
+
+  stale(): void {
+    this.#again = true;
+    this.#resync ??= this.#catchUp().finally(() => {
+      this.#resync = undefined;
+    });
+  }
+
+  /** Set by the session of a client's topic: it looks to the record. */
+  onChanged: ((version: number) => void) | undefined;
+
+  changed(version: number): void {
+    this.onChanged?.(version);
+  }
+
+  /** Reads the log from where the ring ends until nothing is missing. */
+  async #catchUp(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      let batch: Batch;
+      try {
+        batch = await readBatch(this.store, this.topic, this.#last);
+      } catch (error) {
+        // The next head check, or the link's coming back, tries again; the readers keep their places.
+        this.logger.debug({ topic: this.topic, err: error }, 'a log could not be read');
+        return;
+      }
+      const goOn = batch.entries[0]?.prev ?? batch.end;
+      // Not where the ring ends: nobody may be served from entries that the log does not hold any more.
+      if (goOn !== this.#last) this.#restart(goOn);
+      for (const entry of batch.entries) this.#push(entry);
+      if (batch.more) this.#again = true;
+      if (batch.loss !== undefined || batch.entries.length > 0) this.#wave();
+    }
+  }
+
+  #push(entry: LogEntry): void {
+    this.#ring.push(entry);
+    this.#last = entry.id;
+    this.#batches.clear();
+    if (this.#ring.length > RING_ENTRIES * 1.25) this.#drop(this.#ring.length - RING_ENTRIES);
+  }
+
+  #drop(count: number): void {
+    const dropped = this.#ring[count - 1];
+    if (!dropped) return;
+    this.#start = dropped.id;
+    this.#startSeq = dropped.seq;
+    this.#ring = this.#ring.slice(count);
+  }
+
+  #forgetOld(): void {
+    if (this.keepMs === 0) return;
+    const oldest = performance.now() - this.keepMs;
+    let count = 0;
+    while ((this.#ring[count]?.receivedAt ?? Infinity) < oldest) count += 1;
+    if (count > 0) this.#drop(count);
+  }
+
+  #restart(at: EntryId): void {
+    this.#ring = [];
+    this.#start = at;
+    this.#startSeq = entryIdParts(at).seq;
+    this.#last = at;
+    this.#batches.clear();
+  }
+
+  #has(id: EntryId): boolean {
+    const { seq } = entryIdParts(id);
+    return this.#ring[seq - this.#startSeq - 1]?.id === id || id === this.#start;
+  }
+
+  /** Wakes the readers once for all that this turn of the event loop brings. */
+  #wave(): void {
+    if (this.#waving) return;
+    this.#waving = true;
+    setImmediate(() => {
+      this.#waving = false;
+      this.#wake([...this.#readers], 0);
+    });
+  }
+
+  #wake(readers: readonly Reader[], from: number): void {
+    const to = Math.min(from + WAVE, readers.length);
+    for (let index = from; index < to; index += 1) {
+      const reader = readers[index];
+      if (reader && this.#readers.has(reader)) reader.wake();
+    }
+    if (to < readers.length) {
+      setImmediate(() => {
+        this.#wake(readers, to);
+      });
+    }
+  }
+}

@@ -1,0 +1,141 @@
+/** The tails of this node: one per log that somebody follows here, kept warm a while after the last reader went. */
+import type { Topic } from './entry';
+import type { Logger } from './logger';
+import type { Store } from './store';
+import { Tail, type Reader } from './tail';
+
+export interface TailsOptions {
+  readonly store: Store;
+  readonly logger: Logger;
+  /** ms, the message TTL. */
+  readonly keepMs: number;
+  /** ms that a tail outlives its last reader: the time in which a long-poll comes back. */
+  readonly lingerMs?: number;
+  /** ms between looks at every log's end, for announcements that never came. */
+  readonly checkMs?: number;
+}
+
+interface Held {
+  readonly tail: Tail;
+  readonly ready: Promise<Tail>;
+  unfollow: (() => void) | undefined;
+  /** By the steady clock; undefined while it has readers. */
+  idleSince: number | undefined;
+  uses: number;
+}
+
+export class Tails {
+  readonly #held = new Map<Topic, Held>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #lingerMs: number;
+  #closed = false;
+
+  constructor(readonly options: TailsOptions) {
+    this.#lingerMs = options.lingerMs ?? 30_000;
+    const checkMs = options.checkMs ?? 5000;
+    let turn = 0;
+    // A tenth of the logs at a time, so that the looks spread over the interval.
+    this.#timer = setInterval(() => {
+      turn = (turn + 1) % 10;
+      this.#check(turn);
+    }, checkMs / 10);
+    this.#timer.unref();
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** The tail when it is followed already: then reading from it costs the store nothing. */
+  warm(topic: Topic): Tail | undefined {
+    const held = this.#held.get(topic);
+    return held?.unfollow ? held.tail : undefined;
+  }
+
+  /** The tail, followed; `reader` keeps it until `release`. Rejects with a ChatError when the store is away. */
+  async acquire(topic: Topic, reader: Reader): Promise<Tail> {
+    let held = this.#held.get(topic);
+    if (!held) {
+      held = this.#follow(topic);
+      this.#held.set(topic, held);
+    }
+    held.uses += 1;
+    held.idleSince = undefined;
+    try {
+      const tail = await held.ready;
+      tail.add(reader);
+      return tail;
+    } catch (error) {
+      this.#release(held);
+      throw error;
+    }
+  }
+
+  release(tail: Tail, reader: Reader): void {
+    tail.remove(reader);
+    const held = this.#held.get(tail.topic);
+    if (held?.tail === tail) this.#release(held);
+  }
+
+  /** Announcements may have been lost: every log is looked at again. */
+  stale(): void {
+    for (const { tail, unfollow } of this.#held.values()) if (unfollow) tail.stale();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const { unfollow } of this.#held.values()) unfollow?.();
+    this.#held.clear();
+  }
+
+  #release(held: Held): void {
+    held.uses -= 1;
+    if (held.uses === 0) held.idleSince = performance.now();
+  }
+
+  #follow(topic: Topic): Held {
+    const { store, keepMs, logger } = this.options;
+    const tail = new Tail(topic, store, keepMs, logger);
+    const held: Held = {
+      tail,
+      ready: this.#start(tail, (unfollow) => (held.unfollow = unfollow)),
+      unfollow: undefined,
+      idleSince: undefined,
+      uses: 0,
+    };
+    // A failed start is not kept: the next reader tries anew. Whoever waits is told by `ready` itself.
+    held.ready.catch(() => {
+      if (this.#held.get(topic) === held) this.#held.delete(topic);
+    });
+    return held;
+  }
+
+  async #start(tail: Tail, followed: (unfollow: () => void) => void): Promise<Tail> {
+    const unfollow = await this.options.store.follow(tail.topic, tail);
+    try {
+      await tail.start();
+    } catch (error) {
+      unfollow();
+      throw error;
+    }
+    if (this.#closed) unfollow();
+    else followed(unfollow);
+    return tail;
+  }
+
+  #check(turn: number): void {
+    const now = performance.now();
+    let index = 0;
+    for (const [topic, held] of this.#held) {
+      index += 1;
+      if (!held.unfollow) continue;
+      if (held.idleSince !== undefined && now - held.idleSince > this.#lingerMs) {
+        held.unfollow();
+        this.#held.delete(topic);
+      } else if (index % 10 === turn) {
+        held.tail.stale();
+      }
+    }
+  }
+}

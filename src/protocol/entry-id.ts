@@ -1,0 +1,40 @@
+/** The place of one entry in a log: `<ms>-<seq>`, as a Redis Stream names it. */
+
+/** `<ms>-<seq>`: milliseconds since 1970 by the store's clock, and a number that grows by exactly 1 per entry. */
+export type EntryId = string;
+
+/** Before everything a log may hold; a reader that starts here has no place that could have been lost. */
+export const BEGINNING: EntryId = '0-0';
+
+export interface EntryIdParts {
+  readonly ms: number;
+  readonly seq: number;
+}
+
+const PATTERN = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,15})$/;
+
+export function parseEntryId(text: string): EntryIdParts | undefined {
+  const found = PATTERN.exec(text);
+  if (!found) return undefined;
+  const ms = Number(found[1]);
+  const seq = Number(found[2]);
+  return Number.isSafeInteger(seq) ? { ms, seq } : undefined;
+}
+
+/** For ids that the store gave: those are well formed, or the store is broken. */
+export function entryIdParts(id: EntryId): EntryIdParts {
+  const dash = id.indexOf('-');
+  return { ms: Number(id.slice(0, dash)), seq: Number(id.slice(dash + 1)) };
+}
+
+export function formatEntryId(ms: number, seq: number): EntryId {
+  return `${String(ms)}-${String(seq)}`;
+}
+
+/** Negative when `a` comes first, 0 when they are the same place, positive when `b` comes first. */
+export function compareEntryIds(a: EntryId, b: EntryId): number {
+  if (a === b) return 0;
+  const left = entryIdParts(a);
+  const right = entryIdParts(b);
+  return left.ms - right.ms || left.seq - right.seq;
+}

@@ -1,0 +1,98 @@
+/** A bounded, expiring log in memory: what a Redis Stream is to the Redis store. */
+import type { Entry, NewEntry } from '../core/entry';
+import type { LogState, Slice, StoreLimits } from '../core/store';
+import { compareEntryIds, entryIdParts, formatEntryId, type EntryId } from '../protocol/entry-id';
+
+interface Stored extends Entry {
+  readonly ms: number;
+}
+
+export class MemoryLog {
+  /** Dropped entries leave from the front; `#first` skips them until enough have gone to be worth moving the rest. */
+  #entries: Stored[] = [];
+  #first = 0;
+  #lastMs: number;
+  #lastSeq = 0;
+  #trimmed = 0;
+  readonly #born: EntryId;
+
+  constructor(
+    readonly limits: StoreLimits,
+    readonly now: () => number,
+  ) {
+    this.#lastMs = now();
+    this.#born = formatEntryId(this.#lastMs, 0);
+  }
+
+  get state(): LogState {
+    return { last: formatEntryId(this.#lastMs, this.#lastSeq), born: this.#born, trimmed: this.#trimmed };
+  }
+
+  get spokenIn(): boolean {
+    return this.#lastSeq > 0;
+  }
+
+  append(entry: NewEntry): Entry {
+    const prev = formatEntryId(this.#lastMs, this.#lastSeq);
+    this.#lastMs = Math.max(this.now(), this.#lastMs);
+    this.#lastSeq += 1;
+    const stored: Stored = { ...entry, id: formatEntryId(this.#lastMs, this.#lastSeq), prev, ms: this.#lastMs };
+    this.#entries.push(stored);
+    this.#expire();
+    if (this.#entries.length - this.#first > this.limits.maxLogLength) {
+      this.#first = this.#entries.length - this.limits.maxLogLength;
+      this.#trimmed = this.#lastSeq - this.limits.maxLogLength;
+    }
+    if (this.#first > 64 && this.#first * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#first);
+      this.#first = 0;
+    }
+    return stored;
+  }
+
+  read(after: EntryId, limit: number): Slice {
+    this.#expire();
+    if (limit === 0) return { entries: [], state: this.state };
+    const start = this.#indexAfter(after);
+    return { entries: this.#entries.slice(start, start + limit), state: this.state };
+  }
+
+  history(before: EntryId | undefined, limit: number): Entry[] {
+    this.#expire();
+    let end = this.#entries.length;
+    if (before !== undefined) {
+      end = this.#indexAfter(before);
+      if (this.#entries[end - 1]?.id === before) end -= 1;
+    }
+    return this.#entries.slice(Math.max(this.#first, end - limit), Math.max(this.#first, end));
+  }
+
+  /** The index of the first entry after a place, by halving: ids only grow. */
+  #indexAfter(after: EntryId): number {
+    const place = entryIdParts(after);
+    const known = this.#entries.at(-1);
+    if (known !== undefined && compareEntryIds(known.id, after) <= 0) return this.#entries.length;
+    let low = this.#first;
+    let high = this.#entries.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const entry = this.#entries[middle];
+      const { ms, seq } = entryIdParts(entry?.id ?? after);
+      if (ms < place.ms || (ms === place.ms && seq <= place.seq)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #expire(): void {
+    if (this.limits.messageTTL === 0) return;
+    const oldest = this.now() - this.limits.messageTTL;
+    for (let entry = this.#entries[this.#first]; entry && entry.ms < oldest; entry = this.#entries[this.#first]) {
+      this.#first += 1;
+    }
+    if (this.#first === this.#entries.length) {
+      this.#entries = [];
+      this.#first = 0;
+    }
+  }
+}

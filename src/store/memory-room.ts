@@ -1,0 +1,172 @@
+/** One room of the memory store: its two logs, who is in it, and who holds them there. */
+import type { Departure, JoinRequest, Joined, Membership, RoomSnapshot, StoreLimits } from '../core/store';
+import type { Entry } from '../core/entry';
+import { compareEntryIds } from '../protocol/entry-id';
+import { encodePresence } from '../protocol/message';
+import { MemoryLog } from './memory-log';
+
+interface Present extends Membership {
+  readonly nodes: Set<string>;
+  /** When the client's own lease runs out; 0 when it has none. */
+  webUntil: number;
+}
+
+export class MemoryRoom {
+  readonly log: MemoryLog;
+  readonly presence: MemoryLog;
+  /** Made on purpose: stays when empty. */
+  added = false;
+  usedAt: number;
+  readonly #clients = new Map<string, Present>();
+  /** Node leases in this room: node -> when it runs out. */
+  readonly #leases = new Map<string, number>();
+  #members = 0;
+
+  constructor(
+    readonly name: string,
+    limits: StoreLimits,
+    readonly now: () => number,
+    readonly announce: (entry: Entry) => void,
+  ) {
+    this.log = new MemoryLog(limits, now);
+    this.presence = new MemoryLog(limits, now);
+    this.usedAt = now();
+  }
+
+  get empty(): boolean {
+    return this.#clients.size === 0;
+  }
+
+  isMember(client: string): boolean {
+    return this.#clients.get(client)?.listening === false;
+  }
+
+  membership(client: string): Membership | undefined {
+    const present = this.#clients.get(client);
+    if (!present) return undefined;
+    const { listening, floor, joinedAt, afterReset } = present;
+    return { listening, floor, joinedAt, afterReset };
+  }
+
+  join(request: JoinRequest): Joined {
+    const known = this.#clients.get(request.client);
+    if (known) {
+      this.#hold(known, request);
+      if (known.listening && !request.listening) {
+        const promoted: Present = { ...known, listening: false, joinedAt: this.now() };
+        this.#enter(request.client, promoted);
+        return { outcome: 'joined', membership: this.#membershipOf(request.client) };
+      }
+      return { outcome: 'already', membership: this.#membershipOf(request.client) };
+    }
+    const { last, born } = this.log.state;
+    const from = request.rejoinFrom;
+    const afterReset = from !== undefined && compareEntryIds(born, from) > 0;
+    const present: Present = {
+      listening: request.listening,
+      floor: from === undefined ? last : afterReset ? born : from,
+      joinedAt: this.now(),
+      afterReset,
+      nodes: new Set(),
+      webUntil: 0,
+    };
+    this.#hold(present, request);
+    this.#enter(request.client, present);
+    return { outcome: 'joined', membership: this.#membershipOf(request.client) };
+  }
+
+  leave(client: string): Departure | undefined {
+    const present = this.#clients.get(client);
+    if (!present) return undefined;
+    this.#clients.delete(client);
+    if (!present.listening) {
+      this.#members -= 1;
+      this.announce(this.presence.append({ data: encodePresence('leave', this.name, client), speaker: '' }));
+    }
+    return { client, listening: present.listening };
+  }
+
+  release(client: string, holder: { readonly node: string } | { readonly web: true }): Departure | undefined {
+    const present = this.#clients.get(client);
+    if (!present) return undefined;
+    if ('node' in holder) present.nodes.delete(holder.node);
+    else present.webUntil = 0;
+    return this.#held(present) ? undefined : this.leave(client);
+  }
+
+  renewNode(node: string, leaseMs: number): boolean {
+    const until = this.#leases.get(node);
+    if (until === undefined || until <= this.now()) return false;
+    this.#leases.set(node, this.now() + leaseMs);
+    return true;
+  }
+
+  renewWeb(client: string, leaseMs: number): boolean {
+    const present = this.#clients.get(client);
+    if (!present) return false;
+    present.webUntil = Math.max(present.webUntil, this.now() + leaseMs);
+    return true;
+  }
+
+  sweep(): Departure[] {
+    const departed: Departure[] = [];
+    for (const [client, present] of this.#clients) {
+      if (this.#held(present)) continue;
+      const departure = this.leave(client);
+      if (departure) departed.push(departure);
+    }
+    for (const [node, until] of this.#leases) if (until <= this.now()) this.#leases.delete(node);
+    return departed;
+  }
+
+  all(): Departure[] {
+    return [...this.#clients].map(([client, { listening }]) => ({ client, listening }));
+  }
+
+  view(limit: number, after: string | undefined, departed: readonly Departure[]): RoomSnapshot {
+    const ids: string[] = [];
+    for (const [id, { listening }] of this.#clients)
+      if (!listening && (after === undefined || id > after)) ids.push(id);
+    ids.sort();
+    const page = ids.slice(0, limit);
+    return {
+      members: page.map((id) => ({ id, joinedAt: this.#membershipOf(id).joinedAt })),
+      membersCount: this.#members,
+      next: ids.length > limit ? page.at(-1) : undefined,
+      presence: this.presence.state.last,
+      messages: this.log.state.last,
+      departed,
+    };
+  }
+
+  #enter(client: string, present: Present): void {
+    this.#clients.set(client, present);
+    if (present.listening) return;
+    this.#members += 1;
+    this.announce(this.presence.append({ data: encodePresence('join', this.name, client), speaker: '' }));
+  }
+
+  #hold(present: Present, request: JoinRequest): void {
+    for (const holder of request.holders) {
+      const until = this.now() + holder.leaseMs;
+      if ('node' in holder) {
+        present.nodes.add(holder.node);
+        this.#leases.set(holder.node, Math.max(until, this.#leases.get(holder.node) ?? 0));
+      } else {
+        present.webUntil = Math.max(present.webUntil, until);
+      }
+    }
+  }
+
+  #held(present: Present): boolean {
+    if (present.webUntil > this.now()) return true;
+    for (const node of present.nodes) if ((this.#leases.get(node) ?? 0) > this.now()) return true;
+    return false;
+  }
+
+  #membershipOf(client: string): Membership {
+    const membership = this.membership(client);
+    if (!membership) throw new Error(`${client} is not in ${this.name}`);
+    return membership;
+  }
+}

@@ -1,0 +1,355 @@
+/** The embedded store: a whole chat server in one process, with the same semantics as Redis and nothing to install. */
+import type { Entry, NewEntry, Topic } from '../core/entry';
+import { clientTopic, presenceTopic, roomTopic, topicSubject } from '../core/entry';
+import type {
+  Appended,
+  AppendOptions,
+  ClientChange,
+  ClientRecord,
+  Delivery,
+  Departure,
+  Follower,
+  Joined,
+  JoinRequest,
+  Membership,
+  RecordedRoom,
+  RoomSnapshot,
+  Slice,
+  Store,
+  StoreHealth,
+  StoreLimits,
+} from '../core/store';
+import type { EntryId } from '../protocol/entry-id';
+import { MemoryLog } from './memory-log';
+import { MemoryRoom } from './memory-room';
+
+interface StoredClient {
+  version: number;
+  readonly connectedAt: number;
+  revived: 'expired' | 'reset' | undefined;
+  room: string | null;
+  readonly rooms: Map<string, RecordedRoom>;
+  /** As JSON, so that no caller shares an object with the store. */
+  readonly attributes: Map<string, string>;
+  readonly places: Map<Topic, EntryId>;
+  generation: number;
+  pending: ReadonlyMap<Topic, EntryId>;
+  expiresAt: number;
+  log: MemoryLog | undefined;
+}
+
+/** How often what has expired is let go of, so that memory comes back also when nobody asks. */
+const TIDY_EVERY = 1000;
+
+export class MemoryStore implements Store {
+  readonly #rooms = new Map<string, MemoryRoom>();
+  readonly #clients = new Map<string, StoredClient>();
+  readonly #once = new Map<string, { readonly id: EntryId; readonly until: number }>();
+  readonly #followers = new Map<Topic, Set<Follower>>();
+  #secret: { readonly secret: string; readonly since: number } | undefined;
+  #tidying: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly limits: StoreLimits,
+    readonly now: () => number = Date.now,
+  ) {}
+
+  open(): Promise<void> {
+    this.#tidying ??= setInterval(() => {
+      this.#tidy();
+    }, TIDY_EVERY);
+    this.#tidying.unref();
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    clearInterval(this.#tidying);
+    this.#tidying = undefined;
+    return Promise.resolve();
+  }
+
+  health(): Promise<StoreHealth> {
+    return Promise.resolve({ ready: true, reason: '' });
+  }
+
+  secret(proposed: string): Promise<{ readonly secret: string; readonly since: number }> {
+    this.#secret ??= { secret: proposed, since: this.now() };
+    return Promise.resolve(this.#secret);
+  }
+
+  append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {
+    const onceKey = `${topic} ${options.key}`;
+    const once = this.#once.get(onceKey);
+    if (once && once.until > this.now()) return Promise.resolve({ outcome: 'repeated', id: once.id });
+
+    const log = this.#log(topic, options.create);
+    if (!log) return Promise.resolve({ outcome: 'no_log' });
+    if (options.member !== undefined && !this.#room(topicSubject(topic))?.isMember(options.member)) {
+      return Promise.resolve({ outcome: 'not_member' });
+    }
+    const appended = log.append(entry);
+    this.#once.set(onceKey, { id: appended.id, until: this.now() + options.keyMs });
+    this.#announce(topic, appended);
+    return Promise.resolve({ outcome: 'appended', id: appended.id });
+  }
+
+  read(topic: Topic, after: EntryId, limit: number): Promise<Slice> {
+    return Promise.resolve(this.#log(topic, false)?.read(after, limit) ?? { entries: [], state: undefined });
+  }
+
+  history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]> {
+    return Promise.resolve(this.#log(topic, false)?.history(before, limit) ?? []);
+  }
+
+  follow(topic: Topic, follower: Follower): Promise<() => void> {
+    const followers = this.#followers.get(topic) ?? new Set();
+    this.#followers.set(topic, followers);
+    followers.add(follower);
+    return Promise.resolve(() => {
+      followers.delete(follower);
+      if (followers.size === 0 && this.#followers.get(topic) === followers) this.#followers.delete(topic);
+    });
+  }
+
+  // --- rooms ---
+
+  addRoom(name: string): Promise<boolean> {
+    const known = this.#room(name);
+    if (known) {
+      // Somebody's joining made it first; from now on it stays.
+      known.added = true;
+      return Promise.resolve(false);
+    }
+    this.#makeRoom(name).added = true;
+    return Promise.resolve(true);
+  }
+
+  removeRoom(name: string): Promise<Departure[] | undefined> {
+    const room = this.#room(name);
+    if (!room) return Promise.resolve(undefined);
+    const departed = room.all();
+    for (const { client } of departed) room.leave(client);
+    this.#rooms.delete(name);
+    return Promise.resolve(departed);
+  }
+
+  roomExists(name: string): Promise<boolean> {
+    return Promise.resolve(this.#room(name) !== undefined);
+  }
+
+  rooms(): Promise<string[]> {
+    return Promise.resolve([...this.#rooms.keys()].filter((name) => this.#room(name) !== undefined).sort());
+  }
+
+  join(request: JoinRequest): Promise<Joined> {
+    const room = this.#room(request.room) ?? (request.create ? this.#makeRoom(request.room) : undefined);
+    if (!room) return Promise.resolve({ outcome: 'no_room' });
+    room.usedAt = this.now();
+    return Promise.resolve(room.join(request));
+  }
+
+  membership(room: string, client: string): Promise<Membership | undefined> {
+    return Promise.resolve(this.#room(room)?.membership(client));
+  }
+
+  leave(name: string, client: string): Promise<Departure | undefined> {
+    const departure = this.#room(name)?.leave(client);
+    this.#forgetIfUnused(name);
+    return Promise.resolve(departure);
+  }
+
+  release(
+    name: string,
+    client: string,
+    holder: { readonly node: string } | { readonly web: true },
+  ): Promise<Departure | undefined> {
+    const departure = this.#room(name)?.release(client, holder);
+    this.#forgetIfUnused(name);
+    return Promise.resolve(departure);
+  }
+
+  renewNode(node: string, leaseMs: number, rooms: readonly string[]): Promise<string[]> {
+    const lost = rooms.filter((name) => {
+      const room = this.#room(name);
+      if (room) room.usedAt = this.now();
+      return !room?.renewNode(node, leaseMs);
+    });
+    return Promise.resolve(lost);
+  }
+
+  renewWeb(name: string, clients: readonly string[], leaseMs: number): Promise<string[]> {
+    const room = this.#room(name);
+    if (room) room.usedAt = this.now();
+    return Promise.resolve(clients.filter((client) => !room?.renewWeb(client, leaseMs)));
+  }
+
+  sweep(name: string): Promise<Departure[]> {
+    const departed = this.#room(name)?.sweep() ?? [];
+    this.#forgetIfUnused(name);
+    return Promise.resolve(departed);
+  }
+
+  view(
+    name: string,
+    options: { readonly limit: number; readonly after?: string | undefined; readonly sweep: boolean },
+  ): Promise<RoomSnapshot | undefined> {
+    const room = this.#room(name);
+    if (!room) return Promise.resolve(undefined);
+    const departed = options.sweep ? room.sweep() : [];
+    return Promise.resolve(room.view(options.limit, options.after, departed));
+  }
+
+  // --- clients ---
+
+  client(id: string): Promise<ClientRecord | undefined> {
+    const stored = this.#client(id);
+    if (!stored) return Promise.resolve(undefined);
+    const attributes = new Map<string, unknown>();
+    for (const [key, json] of stored.attributes) attributes.set(key, JSON.parse(json));
+    return Promise.resolve({
+      version: stored.version,
+      connectedAt: stored.connectedAt,
+      revived: stored.revived,
+      room: stored.room,
+      rooms: new Map(stored.rooms),
+      attributes,
+      places: new Map(stored.places),
+      pending: { generation: stored.generation, places: stored.pending },
+    });
+  }
+
+  writeClient(
+    id: string,
+    change: ClientChange,
+    options: { readonly ttlMs: number; readonly create: boolean },
+  ): Promise<number | undefined> {
+    let stored = this.#client(id);
+    if (!stored) {
+      if (!options.create) return Promise.resolve(undefined);
+      stored = {
+        version: 0,
+        connectedAt: this.now(),
+        revived: undefined,
+        room: null,
+        rooms: new Map(),
+        attributes: new Map(),
+        places: new Map(),
+        generation: 0,
+        pending: new Map(),
+        expiresAt: 0,
+        log: undefined,
+      };
+      this.#clients.set(id, stored);
+    }
+    stored.expiresAt = this.now() + options.ttlMs;
+    if (change.revived !== undefined) stored.revived = change.revived;
+    if (change.room !== undefined) stored.room = change.room;
+    for (const [room, recorded] of change.rooms ?? []) {
+      if (recorded) {
+        stored.rooms.set(room, recorded);
+        continue;
+      }
+      stored.rooms.delete(room);
+      stored.places.delete(roomTopic(room));
+      stored.places.delete(presenceTopic(room));
+    }
+    for (const [key, value] of change.attributes ?? []) {
+      if (value === null || value === undefined) stored.attributes.delete(key);
+      else stored.attributes.set(key, JSON.stringify(value));
+    }
+    for (const [topic, place] of change.places ?? []) stored.places.set(topic, place);
+    if (stored.version > 0 && change.room === undefined && !change.rooms && !change.attributes) {
+      return Promise.resolve(stored.version);
+    }
+    stored.version += 1;
+    this.#changed(id, stored.version);
+    return Promise.resolve(stored.version);
+  }
+
+  renewClient(id: string, ttlMs: number): Promise<number | undefined> {
+    const stored = this.#client(id);
+    if (stored) stored.expiresAt = this.now() + ttlMs;
+    return Promise.resolve(stored?.version);
+  }
+
+  deliver(id: string, delivery: Delivery, ttlMs: number): Promise<number | undefined> {
+    const stored = this.#client(id);
+    if (!stored) return Promise.resolve(undefined);
+    if (delivery.from === stored.generation) {
+      for (const [topic, place] of delivery.confirmed) stored.places.set(topic, place);
+    }
+    stored.generation += 1;
+    stored.pending = new Map(delivery.pending);
+    stored.expiresAt = this.now() + ttlMs;
+    return Promise.resolve(stored.generation);
+  }
+
+  removeClient(id: string): Promise<void> {
+    const stored = this.#client(id);
+    this.#clients.delete(id);
+    if (stored) this.#changed(id, stored.version + 1);
+    return Promise.resolve();
+  }
+
+  // --- inside ---
+
+  #log(topic: Topic, create: boolean): MemoryLog | undefined {
+    const subject = topicSubject(topic);
+    if (topic.startsWith('client:')) {
+      const client = this.#client(subject);
+      if (client && create) client.log ??= new MemoryLog(this.limits, this.now);
+      return client?.log;
+    }
+    const room = this.#room(subject) ?? (create ? this.#makeRoom(subject) : undefined);
+    if (room) room.usedAt = this.now();
+    return topic.startsWith('room:') ? room?.log : room?.presence;
+  }
+
+  #room(name: string): MemoryRoom | undefined {
+    const room = this.#rooms.get(name);
+    if (!room) return undefined;
+    if (room.added || !room.empty || this.now() - room.usedAt < this.limits.logKeep) return room;
+    this.#rooms.delete(name);
+    return undefined;
+  }
+
+  #makeRoom(name: string): MemoryRoom {
+    const room = new MemoryRoom(name, this.limits, this.now, (entry) => {
+      this.#announce(presenceTopic(name), entry);
+    });
+    this.#rooms.set(name, room);
+    return room;
+  }
+
+  /** A room that was never spoken in holds no place that a cursor could lose; so it need not outlive its last hearer. */
+  #forgetIfUnused(name: string): void {
+    const room = this.#rooms.get(name);
+    if (room?.empty && !room.added && !room.log.spokenIn) this.#rooms.delete(name);
+  }
+
+  #client(id: string): StoredClient | undefined {
+    const stored = this.#clients.get(id);
+    if (!stored) return undefined;
+    if (stored.expiresAt > this.now()) return stored;
+    this.#clients.delete(id);
+    return undefined;
+  }
+
+  #announce(topic: Topic, entry: Entry): void {
+    const followers = this.#followers.get(topic);
+    if (!followers) return;
+    for (const follower of [...followers]) follower.entry(entry);
+  }
+
+  #changed(id: string, version: number): void {
+    const followers = this.#followers.get(clientTopic(id));
+    if (!followers) return;
+    for (const follower of [...followers]) follower.changed(version);
+  }
+
+  #tidy(): void {
+    for (const id of this.#clients.keys()) this.#client(id);
+    for (const name of this.#rooms.keys()) this.#room(name);
+    for (const [key, { until }] of this.#once) if (until <= this.now()) this.#once.delete(key);
+  }
+}

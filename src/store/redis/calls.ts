@@ -1,0 +1,164 @@
+/**
+ * Calls to Redis that end: each within its time, with an answer or with a ChatError that says what is known.
+ *
+ * A call waits for a link, is written, and is written again when its link is lost before the answer came: every write
+ * is idempotent. When its time is over, a write that was ever written is `outcome_unknown`.
+ */
+import { Redis } from 'ioredis';
+import { ChatError } from '../../protocol/errors';
+import type { Client } from './connect';
+import { scripts, type ScriptName } from './scripts';
+
+type Argument = string | number;
+
+interface Call {
+  readonly write: boolean;
+  readonly send: () => Promise<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  /** By the steady clock. */
+  readonly until: number;
+  /** Written now, on the link of this number; 0 when it waits for one. */
+  link: number;
+  mayBeDone: boolean;
+}
+
+/** Nothing was done: it was never written, or refused by a Redis that will be, or will find, the right one soon. */
+const REFUSED =
+  /^(Stream isn't writeable|Cluster isn't ready|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS)/;
+/** The link was lost; whether before or after Redis had it, nobody knows. */
+const LOST =
+  /^(Connection is closed|Command aborted|Socket timeout|Cluster is ended|UNBLOCKED|Too many Cluster redirections)/;
+const FULL = /^(OOM|MISCONF)/;
+
+type ScriptedClient = Record<ScriptName, (...parameters: Argument[]) => Promise<unknown>>;
+
+export class Calls {
+  /** In order of their end, as they all get the same time. */
+  readonly #calls = new Set<Call>();
+  #link = 0;
+  #ready = false;
+  #closed = false;
+  #ticking: NodeJS.Timeout | undefined;
+  #corked = false;
+
+  constructor(
+    readonly client: Client,
+    readonly callMs: number,
+  ) {
+    for (const { name, lua, numberOfKeys } of scripts) client.defineCommand(name, { lua, numberOfKeys });
+    client.on('ready', () => {
+      this.#ready = true;
+      this.#link += 1;
+      for (const call of this.#calls) this.#send(call);
+    });
+    client.on('close', () => {
+      this.#ready = false;
+      for (const call of this.#calls) call.link = 0;
+    });
+  }
+
+  /** Which link this is, counted from 1. */
+  get link(): number {
+    return this.#link;
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  read<T>(send: (client: Client) => Promise<T>): Promise<T> {
+    return this.#call(false, () => send(this.client)) as Promise<T>;
+  }
+
+  write<T>(send: (client: Client) => Promise<T>): Promise<T> {
+    return this.#call(true, () => send(this.client)) as Promise<T>;
+  }
+
+  /** Keys in one slot; text from clients in `parameters` only, never in the script. */
+  script(name: ScriptName, keys: readonly string[], parameters: readonly Argument[]): Promise<unknown> {
+    const scripted = this.client as unknown as ScriptedClient;
+    const write = name !== 'read' && name !== 'history';
+    return this.#call(write, () => scripted[name](...keys, ...parameters));
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#ticking);
+    for (const call of this.#calls) this.#giveUp(call);
+  }
+
+  #call(write: boolean, send: () => Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const until = performance.now() + this.callMs;
+      const call: Call = { write, send, resolve, reject, until, link: 0, mayBeDone: false };
+      if (this.#closed) {
+        this.#giveUp(call);
+        return;
+      }
+      this.#calls.add(call);
+      // One timer for all: a timer of its own would be a good part of what a say costs this node.
+      this.#ticking ??= setTimeout(this.#tick, Math.min(this.callMs, 50));
+      if (this.#ready) this.#send(call);
+    });
+  }
+
+  #send(call: Call): void {
+    const couldBeDone = call.mayBeDone;
+    const link = this.#link;
+    call.link = link;
+    call.mayBeDone = true;
+    this.#cork();
+    call.send().then(
+      (value) => {
+        if (this.#calls.delete(call)) call.resolve(value);
+      },
+      (error: unknown) => {
+        this.#failed(call, link, couldBeDone, error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  }
+
+  #failed(call: Call, link: number, couldBeDone: boolean, error: Error): void {
+    // It was written again meanwhile, on a newer link, or has ended.
+    if (!this.#calls.has(call) || (call.link !== 0 && call.link !== link)) return;
+    if (REFUSED.test(error.message)) call.mayBeDone = couldBeDone;
+    if (REFUSED.test(error.message) || LOST.test(error.message)) {
+      // The next link, or the next tick, sends it again.
+      call.link = 0;
+      return;
+    }
+    this.#calls.delete(call);
+    call.reject(FULL.test(error.message) ? new ChatError('store_full') : error);
+  }
+
+  readonly #tick = (): void => {
+    const now = performance.now();
+    this.#ticking = undefined;
+    for (const call of this.#calls) {
+      if (call.until <= now) this.#giveUp(call);
+      else if (call.link === 0 && this.#ready) this.#send(call);
+    }
+    if (this.#calls.size > 0) this.#ticking = setTimeout(this.#tick, Math.min(this.callMs, 50));
+  };
+
+  #giveUp(call: Call): void {
+    this.#calls.delete(call);
+    call.reject(new ChatError(call.write && call.mayBeDone ? 'outcome_unknown' : 'store_unavailable', '', 1));
+  }
+
+  /**
+   * All that one turn of the event loop asks goes out in one write. ioredis' own pipelining does this too, at twice the
+   * price, and keeps the next batch back until the last one is answered; on a cluster we leave it at that.
+   */
+  #cork(): void {
+    if (this.#corked || !(this.client instanceof Redis)) return;
+    const { stream } = this.client;
+    this.#corked = true;
+    stream.cork();
+    setImmediate(() => {
+      this.#corked = false;
+      stream.uncork();
+    });
+  }
+}

@@ -1,0 +1,15 @@
+-- Takes away one holder, or all.
+-- ARGV[6…] client, holder: '*' all, '' its own lease, else a node
+local client, holder = ARGV[6], ARGV[7]
+if holder ~= '*' then
+  if holder == '' then
+    redis.call('ZREM', WEB, client)
+  else
+    redis.call('ZREM', HELD, holder .. ' ' .. client)
+  end
+  if isHeld(client) then return { '', 0 } end
+end
+local was = depart(client)
+local gone = was and forgetIfUnused() or 0
+publish()
+return { was or '', gone }

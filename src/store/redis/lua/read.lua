@@ -1,0 +1,19 @@
+-- Entries after a place and the log's state, of one instant.
+-- KEYS state, log   ARGV messageTTL, kind, after, limit
+local prefix = ARGV[2] == 'presence' and 'p' or ''
+local state = redis.call('HMGET', KEYS[1], prefix .. 'last', prefix .. 'born', prefix .. 'trimmed')
+if not state[1] then return false end
+
+local entries = {}
+local limit = tonumber(ARGV[4])
+if limit > 0 then
+  local from = '(' .. ARGV[3]
+  local ttl = tonumber(ARGV[1])
+  if ttl > 0 then
+    local oldest = now - ttl
+    -- Expired entries that no append has trimmed yet are not read either.
+    if tonumber(string.match(ARGV[3], '^%d+')) < oldest then from = string.format('%.0f-0', oldest) end
+  end
+  entries = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', limit)
+end
+return { state[1], state[2], state[3], entries }
