@@ -138,9 +138,9 @@ export class Chat {
    * lease, and joins again where its lease had run out.
    */
   async touch(session: Session, connection: ChatConnection): Promise<void> {
+    if (session.isNew || !this.isDue(session)) return;
     const ttl = sessionTTL(this.settings);
     const now = performance.now();
-    if (now - (this.#touched.get(session.id) ?? -Infinity) < ttl / 4) return;
     this.#forgetTouched(now - ttl / 4);
     this.#touched.set(session.id, now);
     await this.store.renewClient(session.id, ttl);
@@ -148,6 +148,19 @@ export class Chat {
       const [absent] = await this.store.renewWeb(room, [session.id], ttl);
       if (absent !== undefined) await this.rejoin(session, connection, room, heard);
     }
+  }
+
+  /** A quarter of the client's TTL has passed since this node renewed its record. */
+  isDue(session: Session): boolean {
+    const touched = this.#touched.get(session.id) ?? -Infinity;
+    return performance.now() - touched >= sessionTTL(this.settings) / 4;
+  }
+
+  /** What became of a record that a token of ours speaks of: the store was emptied since, or its time was over. */
+  async lostHow(issuedAt: number): Promise<'expired' | 'reset'> {
+    const { since } = await this.store.secret(this.tokens.secret);
+    // A token's time is in whole seconds.
+    return issuedAt + 1000 <= since ? 'reset' : 'expired';
   }
 
   /** Back into a room that the client's record says it is in: the `join` hooks run again, and may refuse by now. */
@@ -264,9 +277,7 @@ export class Chat {
     message: unknown,
     options: SayOptions = {},
   ): Promise<Said> {
-    if (!session.rooms.has(room)) {
-      throw (await this.store.roomExists(room)) ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
-    }
+    if (!session.rooms.has(room)) throw await this.#notHeard(room, connection);
     const speaker = { id: session.id, from: session.id };
     const data = await this.#accept(connection, speaker, room, message);
     const say = async (): Promise<Said | undefined> => this.#append(room, data, speaker, { ...options, member: true });
@@ -315,15 +326,17 @@ export class Chat {
 
   // --- looking at rooms ---
 
-  /** @throws ChatError room_not_found; not_in_room when a session is given that does not hear it */
+  /** @param options.by who asks; without it, the server. @throws ChatError room_not_found, not_in_room */
   async view(
     room: string,
-    options: { session?: Session; limit?: number | undefined; after?: string | undefined } = {},
+    options: {
+      by?: { session: Session; connection: ChatConnection };
+      limit?: number | undefined;
+      after?: string | undefined;
+    } = {},
   ): Promise<RoomSnapshot> {
-    const { session, after } = options;
-    if (session && !session.rooms.has(room)) {
-      throw (await this.store.roomExists(room)) ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
-    }
+    const { by, after } = options;
+    if (by && !by.session.rooms.has(room)) throw await this.#notHeard(room, by.connection);
     const most = this.settings.membersListed;
     const limit = Math.min(options.limit ?? Infinity, most === 0 ? Infinity : most);
     const sweep = this.leases.maySweep;
@@ -401,6 +414,15 @@ export class Chat {
     return { place: floor, loss: membership?.afterReset ? { reason: 'reset', lost: null } : undefined };
   }
 
+  /** Where a client goes on that has no cursor: at its own place, or from now on. */
+  async placesNow(session: Session): Promise<Map<Topic, EntryId>> {
+    const topics: Topic[] = [clientTopic(session.id), ...[...session.rooms.keys()].map(roomTopic)];
+    const places = topics.map(async (topic): Promise<[Topic, EntryId]> => {
+      return [topic, session.places.get(topic) ?? (await this.endOf(topic))];
+    });
+    return new Map(await Promise.all(places));
+  }
+
   /** The place after everything that a log holds now. */
   async endOf(topic: Topic): Promise<EntryId> {
     const warm = this.tails.warm(topic);
@@ -410,6 +432,12 @@ export class Chat {
   }
 
   // --- inside ---
+
+  /** Why a client cannot speak in a room or look into it. Sockets are told the same of a room that is not there. */
+  async #notHeard(room: string, connection: ChatConnection): Promise<ChatError> {
+    const strange = connection.type !== 'web' || (await this.store.roomExists(room));
+    return strange ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
+  }
 
   /** What the hooks make of a message, as it will be stored. */
   async #accept(connection: ChatConnection, speaker: Speaker, room: string, message: unknown): Promise<string> {

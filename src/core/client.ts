@@ -122,7 +122,7 @@ export class Client {
   }): Promise<RoomView> {
     const room = this.chat.roomFor(this.session, named(params.room));
     const { limit, cursor: after } = params;
-    const snapshot = await this.chat.view(room, { session: this.session, limit, after });
+    const snapshot = await this.chat.view(room, { by: this, limit, after });
     const { membersCount, next } = snapshot;
     // An id never is `__proto__`: it has 22 characters, or is a name that the server gave.
     const members = Object.fromEntries(snapshot.members.map((member) => [member.id, member]));

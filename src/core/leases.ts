@@ -55,12 +55,6 @@ export class Leases {
     await this.#round;
   }
 
-  /** The store was away: renews at once, and removes nobody for the time of a lease. */
-  afterOutage(): Promise<void> {
-    this.#noSweepUntil = performance.now() + NODE_LEASE;
-    return this.round();
-  }
-
   round(): Promise<void> {
     this.#round ??= this.#renewAndSweep()
       .catch((error: unknown) => {

@@ -10,7 +10,7 @@ export type StreamFormat = 'sse' | 'ndjson';
 
 export interface ReadOptions {
   /** A cursor: exactly what follows it, and the server keeps nothing. Without one the client's own place is used. */
-  readonly after?: string | undefined;
+  readonly after?: string | Readonly<Record<string, string>> | undefined;
   /** Seconds to wait when there is nothing; 0 by default. */
   readonly wait?: number | undefined;
   /** Entries of one answer at most; 500 by default. */

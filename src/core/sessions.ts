@@ -51,10 +51,6 @@ export class Sessions {
     return this.#up.size;
   }
 
-  live(): Iterable<Session> {
-    return [...this.#up.values()].map(({ session }) => session);
-  }
-
   isHeld(id: string): boolean {
     return (this.#up.get(id)?.holds ?? 0) > 0;
   }
@@ -110,7 +106,12 @@ export class Sessions {
     }
   }
 
-  /** Makes the session live, if it is not, and lets `hearer` hear for it. The session that came first is the one. */
+  /** The client's live session: this one, followed from now on, or the one that was live before it. */
+  async live(session: Session): Promise<Session> {
+    return (await this.#goLive(session)).session;
+  }
+
+  /** Lets `hearer` hear for the client. */
   async attach(session: Session, hearer: Hearer, hold: boolean): Promise<Session> {
     const live = await this.#goLive(session);
     live.idleSince = undefined;

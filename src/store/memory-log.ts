@@ -3,13 +3,9 @@ import type { Entry, NewEntry } from '../core/entry';
 import type { LogState, Slice, StoreLimits } from '../core/store';
 import { compareEntryIds, entryIdParts, formatEntryId, type EntryId } from '../protocol/entry-id';
 
-interface Stored extends Entry {
-  readonly ms: number;
-}
-
 export class MemoryLog {
   /** Dropped entries leave from the front; `#first` skips them until enough have gone to be worth moving the rest. */
-  #entries: Stored[] = [];
+  #entries: Entry[] = [];
   #first = 0;
   #lastMs: number;
   #lastSeq = 0;
@@ -36,7 +32,7 @@ export class MemoryLog {
     const prev = formatEntryId(this.#lastMs, this.#lastSeq);
     this.#lastMs = Math.max(this.now(), this.#lastMs);
     this.#lastSeq += 1;
-    const stored: Stored = { ...entry, id: formatEntryId(this.#lastMs, this.#lastSeq), prev, ms: this.#lastMs };
+    const stored: Entry = { ...entry, id: formatEntryId(this.#lastMs, this.#lastSeq), prev };
     this.#entries.push(stored);
     this.#expire();
     if (this.#entries.length - this.#first > this.limits.maxLogLength) {
@@ -87,7 +83,9 @@ export class MemoryLog {
   #expire(): void {
     if (this.limits.messageTTL === 0) return;
     const oldest = this.now() - this.limits.messageTTL;
-    for (let entry = this.#entries[this.#first]; entry && entry.ms < oldest; entry = this.#entries[this.#first]) {
+    for (;;) {
+      const entry = this.#entries[this.#first];
+      if (!entry || entryIdParts(entry.id).ms >= oldest) break;
       this.#first += 1;
     }
     if (this.#first === this.#entries.length) {

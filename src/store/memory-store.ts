@@ -82,11 +82,13 @@ export class MemoryStore implements Store {
     const once = this.#once.get(onceKey);
     if (once && once.until > this.now()) return Promise.resolve({ outcome: 'repeated', id: once.id });
 
-    const log = this.#log(topic, options.create);
-    if (!log) return Promise.resolve({ outcome: 'no_log' });
-    if (options.member !== undefined && !this.#room(topicSubject(topic))?.isMember(options.member)) {
-      return Promise.resolve({ outcome: 'not_member' });
-    }
+    // Who is refused makes no room: a room without this log has no members either.
+    const room = topic.startsWith('client:') ? undefined : this.#room(topicSubject(topic));
+    const refused = options.member !== undefined && !room?.isMember(options.member);
+    const log = this.#log(topic, options.create && !refused);
+    if (!log && !(refused && options.create)) return Promise.resolve({ outcome: 'no_log' });
+    if (!log || refused) return Promise.resolve({ outcome: 'not_member' });
+    if (room) room.usedAt = this.now();
     const appended = log.append(entry);
     this.#once.set(onceKey, { id: appended.id, until: this.now() + options.keyMs });
     this.#announce(topic, appended);
@@ -130,6 +132,9 @@ export class MemoryStore implements Store {
     const departed = room.all();
     for (const { client } of departed) room.leave(client);
     this.#rooms.delete(name);
+    for (const topic of [roomTopic(name), presenceTopic(name)]) {
+      for (const follower of [...(this.#followers.get(topic) ?? [])]) follower.stale();
+    }
     return Promise.resolve(departed);
   }
 
@@ -196,7 +201,9 @@ export class MemoryStore implements Store {
     const room = this.#room(name);
     if (!room) return Promise.resolve(undefined);
     const departed = options.sweep ? room.sweep() : [];
-    return Promise.resolve(room.view(options.limit, options.after, departed));
+    const view = room.view(options.limit, options.after, departed);
+    this.#forgetIfUnused(name);
+    return Promise.resolve(view);
   }
 
   // --- clients ---
@@ -301,7 +308,6 @@ export class MemoryStore implements Store {
       return client?.log;
     }
     const room = this.#room(subject) ?? (create ? this.#makeRoom(subject) : undefined);
-    if (room) room.usedAt = this.now();
     return topic.startsWith('room:') ? room?.log : room?.presence;
   }
 

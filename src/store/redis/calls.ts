@@ -31,6 +31,9 @@ const LOST =
   /^(Connection is closed|Command aborted|Socket timeout|Cluster is ended|UNBLOCKED|Too many Cluster redirections)/;
 const FULL = /^(OOM|MISCONF)/;
 
+/** `view` may sweep, but who asks for it wants to know, not to do. */
+const READS: ReadonlySet<ScriptName> = new Set(['read', 'history', 'view']);
+
 type ScriptedClient = Record<ScriptName, (...parameters: Argument[]) => Promise<unknown>>;
 
 export class Calls {
@@ -78,8 +81,7 @@ export class Calls {
   /** Keys in one slot; text from clients in `parameters` only, never in the script. */
   script(name: ScriptName, keys: readonly string[], parameters: readonly Argument[]): Promise<unknown> {
     const scripted = this.client as unknown as ScriptedClient;
-    const write = name !== 'read' && name !== 'history';
-    return this.#call(write, () => scripted[name](...keys, ...parameters));
+    return this.#call(!READS.has(name), () => scripted[name](...keys, ...parameters));
   }
 
   close(): void {

@@ -35,6 +35,11 @@ export class Keys {
     return `${this.#base(room)}:members`;
   }
 
+  /** The members alone, without listeners. */
+  roll(room: string): string {
+    return `${this.#base(room)}:roll`;
+  }
+
   /** The client's record, then its own log. */
   client(id: string): [record: string, log: string] {
     return [`${this.prefix}queue:{${inBraces(id)}}`, `${this.prefix}mail:{${inBraces(id)}}`];

@@ -1,13 +1,15 @@
 /** The links to Redis as an operator sees them: made in time or told in one line, and their loss told once. */
 import type { Logger } from '../../core/logger';
-import type { Client } from './connect';
+import { disconnect, type Client } from './connect';
 
 /** Waiting longer would not help. */
 const FINAL = /WRONGPASS|NOAUTH|NOPERM|invalid password|invalid username-password/i;
 
 export class Link {
   #lastError = 'no answer';
+  #wasReady = false;
   #lost = false;
+  #closed = false;
 
   constructor(
     readonly client: Client,
@@ -20,7 +22,7 @@ export class Link {
       logger.debug({ redis: address, err: error }, 'the link to Redis failed');
     });
     client.on('close', () => {
-      if (this.#lost || !this.#wasReady) return;
+      if (this.#lost || this.#closed || !this.#wasReady) return;
       this.#lost = true;
       logger.warn({ redis: address }, 'the link to Redis is lost');
     });
@@ -31,10 +33,13 @@ export class Link {
     });
   }
 
-  #wasReady = false;
-
   get lastError(): string {
     return this.#lastError;
+  }
+
+  close(): void {
+    this.#closed = true;
+    disconnect(this.client);
   }
 
   /** Rejects with one line for the operator. */

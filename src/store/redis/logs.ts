@@ -25,7 +25,7 @@ export class Logs {
   async append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {
     const { calls, keys, limits, publish, announce } = this.context;
     const { state, log, once, kind } = keys.log(topic);
-    const members = kind === 'client' ? state : keys.members(topicSubject(topic));
+    const roll = kind === 'client' ? state : keys.roll(topicSubject(topic));
     const parameters = [
       publish,
       limits.logKeep,
@@ -44,9 +44,7 @@ export class Logs {
     if (entry.match) parameters.push('k', entry.match.key, 'v', entry.match.value);
 
     const link = calls.link;
-    const answer = textOf(
-      (await calls.script('append', [state, log, once(options.key), members], parameters)) as Reply,
-    );
+    const answer = textOf((await calls.script('append', [state, log, once(options.key), roll], parameters)) as Reply);
     if (answer === '!') return { outcome: 'not_member' };
     if (answer === '?') return { outcome: 'no_log' };
     if (this.replication && !(await this.replication.reached(link))) throw new ChatError('outcome_unknown', '', 1);

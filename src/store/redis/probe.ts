@@ -18,13 +18,13 @@ export class Probe {
 
   constructor(readonly options: ProbeOptions) {}
 
-  /** Resolves when the first one was heard. */
-  start(): Promise<void> {
+  /** Resolves when the first one was answered and heard. */
+  async start(): Promise<void> {
     this.#timer = setInterval(() => void this.#say(), this.options.everyMs);
     this.#timer.unref();
     const heard = new Promise<void>((resolve) => (this.#onHeard = resolve));
-    void this.#say();
-    return heard;
+    await this.#say();
+    await heard;
   }
 
   heard(text: string): void {

@@ -20,7 +20,7 @@ import type {
 import type { EntryId } from '../../protocol/entry-id';
 import { Calls } from './calls';
 import { Clients } from './clients';
-import { connect, disconnect, isCluster } from './connect';
+import { connect, isCluster } from './connect';
 import type { Context } from './context';
 import { examine } from './examine';
 import { Keys } from './keys';
@@ -69,7 +69,7 @@ export class RedisStore implements Store {
     });
     const verb = isCluster(pubsub ?? redis) ? 'SPUBLISH' : 'PUBLISH';
     const announce = (channel: string, text: string): Promise<unknown> | undefined =>
-      publisher?.write((client) => client.call(verb, channel, text) as Promise<unknown>);
+      publisher?.write((client) => client.call(verb, channel, text));
 
     const context: Context = {
       calls,
@@ -94,7 +94,7 @@ export class RedisStore implements Store {
       send: async (text) => {
         await calls.script('probe', [probeKey], [context.publish, text]);
         await announce(probeKey, text);
-        await index.tidy();
+        index.tidy().catch(() => undefined);
       },
     });
     this.#subscriptions.listen(probeKey, (text) => this.#probe.heard(text));
@@ -129,7 +129,7 @@ export class RedisStore implements Store {
     this.#subscriptions.close();
     this.#calls.close();
     this.#publisher?.close();
-    for (const { client } of this.#links) disconnect(client);
+    for (const link of this.#links) link.close();
     return Promise.resolve();
   }
 

@@ -7,6 +7,7 @@ import type { Client } from './connect';
 
 interface Waiting {
   readonly resolve: () => void;
+  readonly fail: () => void;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -39,6 +40,7 @@ export class Subscriptions {
   #flushing = false;
   #retrying: NodeJS.Timeout | undefined;
   #ready = false;
+  #closed = false;
   #malformed = 0;
 
   constructor(readonly options: SubscriptionsOptions) {
@@ -82,7 +84,7 @@ export class Subscriptions {
       if (channel.followers.delete(following)) this.#changed(name);
     };
     try {
-      await this.#heard(channel);
+      await this.#confirmation(channel);
     } catch (error) {
       end();
       throw error;
@@ -97,9 +99,10 @@ export class Subscriptions {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#pinging);
     clearTimeout(this.#retrying);
-    for (const { waiting } of this.#channels.values()) for (const { timer } of waiting) clearTimeout(timer);
+    for (const { waiting } of this.#channels.values()) for (const { fail } of [...waiting]) fail();
     this.#channels.clear();
     this.#listeners.clear();
   }
@@ -114,14 +117,17 @@ export class Subscriptions {
     return channel;
   }
 
-  #heard(channel: Channel): Promise<void> {
+  #confirmation(channel: Channel): Promise<void> {
     if (channel.state === 'heard') return Promise.resolve();
+    if (this.#closed) return Promise.reject(new ChatError('store_unavailable', '', 1));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const fail = (): void => {
+        clearTimeout(timer);
         channel.waiting.delete(waiting);
         reject(new ChatError('store_unavailable', '', 1));
-      }, this.options.waitMs);
-      const waiting: Waiting = { resolve, timer };
+      };
+      const timer = setTimeout(fail, this.options.waitMs);
+      const waiting: Waiting = { resolve, fail, timer };
       channel.waiting.add(waiting);
     });
   }

@@ -1,28 +1,24 @@
--- Appends one entry and announces it. This is what a say costs, so every call in it is counted.
--- KEYS state, log, once, members (of a client's topic: none)
+-- Appends one entry and announces it. This is what a say costs, so every call and every number in it is counted:
+-- ids are put together as texts, because Lua prints numbers slowly.
+-- KEYS state, log, once, roll (of a client's topic: none)
 -- ARGV publish, logKeep, messageTTL, maxLogLength, pace, kind, member, create, keyMs, tag, then the fields: d, data, …
-local STATE, LOG, ONCE, MEMBERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local STATE, LOG, ONCE = KEYS[1], KEYS[2], KEYS[3]
 local ttl, longest, kind, member = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6], ARGV[7]
 
 local LAST, TRIMMED = 'last', 'trimmed'
 if kind == 'presence' then LAST, TRIMMED = 'plast', 'ptrimmed' end
-local state = redis.call('HMGET', STATE, LAST, TRIMMED, 'used', 'v')
-local last, trimmed, used = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0)
+local state = redis.call('HMGET', STATE, LAST, TRIMMED, 'used')
+local last, trimmed, used = state[1], state[2], state[3] or 0
 local made = ''
-
--- A repeated say is answered even where a new one would be refused.
-local function refuse(why)
-  local done = redis.call('GET', ONCE)
-  return done and '=' .. done or why
-end
 
 if not last then
   -- A client's log lives in the client's record, so there is none without one.
-  if ARGV[8] ~= '1' or (kind == 'client' and not state[4]) then return refuse('?') end
+  local refused = ARGV[8] ~= '1' and '?' or member ~= '' and '!'
+  if kind == 'client' and redis.call('HEXISTS', STATE, 'v') == 0 then refused = '?' end
   local done = redis.call('GET', ONCE)
   if done then return '=' .. done end
-  if member ~= '' then return '!' end
-  last = string.format('%.0f-0', now)
+  if refused then return refused end
+  last, trimmed = string.format('%d-0', now), 0
   redis.call('UNLINK', LOG)
   redis.call('HSET', STATE, 'last', last, 'born', last, 'trimmed', 0)
   if kind ~= 'client' then
@@ -30,9 +26,10 @@ if not last then
     redis.call('PEXPIRE', STATE, ARGV[2])
     made = '*'
   end
-elseif member ~= '' then
-  local present = redis.call('HGET', MEMBERS, member)
-  if not present or string.byte(present) ~= 109 then return refuse('!') end
+elseif member ~= '' and not redis.call('ZSCORE', KEYS[4], member) then
+  -- A repeated say is answered even where a new one is refused.
+  local done = redis.call('GET', ONCE)
+  return done and '=' .. done or '!'
 end
 
 local id, seq = nextId(last)
@@ -42,15 +39,15 @@ local done = redis.call('SET', ONCE, id, 'NX', 'GET', 'PX', ARGV[9])
 if done then return '=' .. done end
 
 if ttl > 0 then
-  redis.call('XADD', LOG, 'MINID', '=', now - ttl, id, 'p', last, unpack(ARGV, 11))
+  redis.call('XADD', LOG, 'MINID', '=', string.format('%d', now - ttl), id, 'p', last, unpack(ARGV, 11))
 else
   redis.call('XADD', LOG, id, 'p', last, unpack(ARGV, 11))
 end
 
 -- The log cannot be longer than this since it was last cut, so its length is rarely asked for.
 if seq - trimmed > longest and redis.call('XLEN', LOG) > longest then
-  redis.call('XTRIM', LOG, 'MAXLEN', '=', longest)
-  redis.call('HSET', STATE, LAST, id, TRIMMED, seq - longest)
+  redis.call('XTRIM', LOG, 'MAXLEN', '=', ARGV[4])
+  redis.call('HSET', STATE, LAST, id, TRIMMED, string.format('%d', seq - longest))
 else
   redis.call('HSET', STATE, LAST, id)
 end

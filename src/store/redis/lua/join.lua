@@ -36,7 +36,7 @@ if present then
     outcome = 'already'
   else
     local floor, reset = string.match(present, '^l (%S+) %d+ (%d)$')
-    present = string.format('m %s %.0f %s', floor, now, reset)
+    present = string.format('m %s %d %s', floor, now, reset)
   end
 else
   local state = redis.call('HMGET', ROOM, 'last', 'born')
@@ -45,7 +45,7 @@ else
     floor = rejoinFrom
     if isAfter(state[2], rejoinFrom) then floor, reset = state[2], 1 end
   end
-  present = string.format('%s %s %.0f %d', listening and 'l' or 'm', floor, now, reset)
+  present = string.format('%s %s %d %d', listening and 'l' or 'm', floor, now, reset)
 end
 
 if outcome == 'joined' then

@@ -10,6 +10,6 @@ if holder ~= '*' then
   if isHeld(client) then return { '', 0 } end
 end
 local was = depart(client)
-local gone = was and forgetIfUnused() or 0
+local gone = was and settle() or 0
 publish()
 return { was or '', gone }

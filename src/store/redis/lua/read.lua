@@ -12,7 +12,7 @@ if limit > 0 then
   if ttl > 0 then
     local oldest = now - ttl
     -- Expired entries that no append has trimmed yet are not read either.
-    if tonumber(string.match(ARGV[3], '^%d+')) < oldest then from = string.format('%.0f-0', oldest) end
+    if tonumber(string.match(ARGV[3], '^%d+')) < oldest then from = string.format('%d-0', oldest) end
   end
   entries = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', limit)
 end

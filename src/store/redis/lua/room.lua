@@ -14,7 +14,7 @@ end
 
 local function make()
   redis.call('UNLINK', unpack(KEYS))
-  local born = string.format('%.0f-0', now)
+  local born = string.format('%d-0', now)
   redis.call('HSET', ROOM, 'last', born, 'born', born, 'trimmed', 0, 'plast', born, 'pborn', born, 'ptrimmed', 0)
   redis.call('PEXPIRE', ROOM, logKeep)
 end
@@ -34,13 +34,19 @@ local function keep(ms)
   end
 end
 
--- A room that was never spoken in holds no place that a cursor could lose, so it need not outlive its last hearer.
-local function forgetIfUnused()
+-- When the last one has left: a room that was never spoken in holds no place that a cursor could lose, so it goes at
+-- once; any other ends in its time, which the leases may have put off. Answers 1 when it is gone.
+local function settle()
   local state = redis.call('HMGET', ROOM, 'last', 'born', 'added')
-  if not state[1] or state[1] ~= state[2] or state[3] then return 0 end
-  if redis.call('EXISTS', MEMBERS) == 1 then return 0 end
-  redis.call('UNLINK', unpack(KEYS))
-  return 1
+  if not state[1] or state[3] or redis.call('EXISTS', MEMBERS) == 1 then return 0 end
+  if state[1] == state[2] then
+    redis.call('UNLINK', unpack(KEYS))
+    return 1
+  end
+  for index, key in ipairs(KEYS) do
+    if ttl == 0 or (index ~= 2 and index ~= 3) then redis.call('PEXPIRE', key, logKeep) end
+  end
+  return 0
 end
 
 local news = {}

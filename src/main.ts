@@ -1,0 +1,125 @@
+#!/usr/bin/env node
+/** The `earshot` command: settings in, a running server out; signals, exit codes and what a person is told. */
+import cluster from 'node:cluster';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { actions } from '../actions';
+import { middleware } from '../middleware';
+import { ConfigError, helpText, loadConfig, printConfig, type LoadedConfig } from './config';
+import { createLogger } from './logger';
+import { createServer, type ChatServer } from './server';
+
+async function main(): Promise<void> {
+  const loaded = loadConfig({ argv: process.argv.slice(2), env: process.env, cwd: process.cwd() });
+  switch (loaded.command) {
+    case 'help':
+      process.stdout.write(helpText);
+      return;
+    case 'version':
+      process.stdout.write(`${version()}\n`);
+      return;
+    case 'config':
+      process.stdout.write(printConfig(loaded));
+      return;
+    case 'serve':
+      if (loaded.workers > 1 && cluster.isPrimary) runWorkers(loaded.workers);
+      else await start(loaded);
+  }
+}
+
+async function start({ config }: LoadedConfig): Promise<void> {
+  const logger = createLogger({ level: config.log.level });
+  const server = await createServer({ config, actions, middleware, logger });
+  stopOnSignals(server, config.limits.drain);
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.once(event, (error: unknown) => {
+      logger.error({ err: error }, 'this should not have happened; stopping');
+      void server.close(config.limits.drain).finally(() => process.exit(1));
+    });
+  }
+  process.stdout.write(greeting(server));
+}
+
+/** The first signal lets what is under way come to its end; a second one does not wait for it. */
+function stopOnSignals(server: ChatServer, graceMs: number): void {
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    server.close(graceMs).then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** Several processes behind one port. What they share is in Redis; a worker that dies is replaced. */
+function runWorkers(count: number): void {
+  let stopping = false;
+  for (let index = 0; index < count; index += 1) cluster.fork();
+  cluster.on('exit', (worker, code) => {
+    const living = Object.keys(cluster.workers ?? {}).length;
+    if (stopping) {
+      if (living === 0) process.exit(0);
+    } else if (worker.exitedAfterDisconnect || code === 1) {
+      // It said why; the next one would say the same.
+      stop();
+      process.exitCode = 1;
+    } else {
+      cluster.fork();
+    }
+  });
+  const stop = (): void => {
+    stopping = true;
+    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
+    if (Object.keys(cluster.workers ?? {}).length === 0) process.exit();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function greeting({ url, tcp, config }: ChatServer): string {
+  const listening = `earshot listening on ${url}${tcp ? ` (tcp ${tcp.host}:${String(tcp.port)})` : ''}\n`;
+  if (config.commonWeb.httpClientMessageTTL === null) return listening;
+  const chat = `${url}chat/?method=`;
+  const lines = [
+    `curl -c jar -b jar "${chat}roomView"`,
+    `curl -c jar -b jar "${chat}say&message=hello%20world"`,
+    `curl -c jar -b jar "${chat}messages&wait=25"`,
+    `curl -N "${chat}messages&stream=ndjson"`,
+    ...(tcp ? [`nc ${tcp.host} ${String(tcp.port)}`] : []),
+  ];
+  return `${listening}\nTry:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+function version(): string {
+  // Beside dist/ in the package, two floors up from dist/src.
+  const file = [path.join(__dirname, '../package.json'), path.join(__dirname, '../../package.json')];
+  for (const name of file) {
+    try {
+      return (JSON.parse(readFileSync(name, 'utf8')) as { version: string }).version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`earshot: ${explain(error)}\n`);
+  process.exitCode = 1;
+  // A store that was opened on the way is closed by then; whatever else is open keeps nobody waiting.
+  process.exit();
+});
+
+/** One clear line; a list of problems where the settings have several. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  const { code, address, port, message } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  if (code === 'EADDRINUSE')
+    return `${address ?? ''}:${String(port)} is in use already; choose another port (--port, --socket-port)`;
+  if (code === 'EACCES') return `no permission to listen on ${address ?? ''}:${String(port)}`;
+  return message;
+}

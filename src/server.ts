@@ -1,0 +1,371 @@
+/** The composition root: settings in, a chat with its doors out; and how it starts and stops. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import type http from 'node:http';
+import type { Router } from 'express';
+import { Api } from './api';
+import { createConfig, type Config, type SettingsInput } from './config';
+import { Actions, type Action } from './core/action';
+import { Chat } from './core/chat';
+import type { Logger } from './core/logger';
+import type { ChatMiddleware } from './core/middleware';
+import { Rates } from './core/rate';
+import type { ChatSettings } from './core/settings';
+import type { Store } from './core/store';
+import { Tokens } from './core/tokens';
+import { createLogger } from './logger';
+import { MemoryStore } from './store/memory-store';
+import { RedisStore } from './store/redis/redis-store';
+import { originsOf } from './transports/address';
+import { Guard } from './transports/guard';
+import { Identity } from './transports/http/identity';
+import { Parking } from './transports/http/parking';
+import { createRouters } from './transports/http/router';
+import { createApp, createExpressServer } from './transports/http/server';
+import { Streams } from './transports/http/streams';
+import { TcpDoor } from './transports/tcp';
+import { WebSocketDoor } from './transports/websocket';
+
+export interface ChatServerOptions {
+  /** Settings, as far as they differ from the defaults (docs/settings.md). */
+  readonly config?: SettingsInput | Config;
+  readonly actions: readonly Action<Api>[];
+  readonly middleware?: readonly ChatMiddleware[];
+  /** By the settings: Redis where they name one, memory otherwise. It is opened and closed with the chat. */
+  readonly store?: Store;
+  /** pino on standard error by default. */
+  readonly logger?: Logger;
+}
+
+/** A chat without a port of its own: for an application that has one. */
+export interface MountedChat {
+  /** For `app.use('/chat', …)`. */
+  readonly router: Router;
+  /** For `app.use('/api', …)`. */
+  readonly apiRouter: Router;
+  readonly api: Api;
+  readonly config: Config;
+  /** WebSockets on `/chat` and `/primus` of this server. */
+  attach(server: http.Server): void;
+  /** Ready to serve: the store answers, announcements arrive, and it is not going. */
+  ready(): Promise<{ readonly ready: boolean; readonly reason: string }>;
+  /** Polls are answered, streams and sockets end; nothing new waits from now on. */
+  drain(spreadMs?: number): void;
+  /** Ends everything it opened. Links that are still there are cut. */
+  close(): Promise<void>;
+}
+
+export interface ChatServer extends Omit<MountedChat, 'router' | 'apiRouter' | 'attach' | 'close'> {
+  /** `http://127.0.0.1:8080/` */
+  readonly url: string;
+  readonly port: number;
+  /** `127.0.0.1:5000`; null when there is no TCP server. */
+  readonly tcp: { readonly host: string; readonly port: number } | null;
+  /**
+   * Takes nobody new, lets what is under way come to its end, then cuts off the rest.
+   * @param graceMs at most this long; 0, the default, cuts off at once
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Everything but the ports. Rejects with what keeps it from starting; nothing stays open then. */
+export async function createChat(options: ChatServerOptions): Promise<MountedChat> {
+  return (await compose(options)).mounted;
+}
+
+/** A whole chat server on its own ports. Rejects with what keeps it from starting; nothing stays open then. */
+export async function createServer(options: ChatServerOptions): Promise<ChatServer> {
+  const composed = await compose(options);
+  const { mounted, config, logger } = composed;
+  const app = createApp();
+  app.get('/livez', (_request, response) => {
+    response.json({ live: true });
+  });
+  app.get('/readyz', async (_request, response) => {
+    const health = await mounted.ready();
+    response.status(health.ready ? 200 : 503).json(health);
+  });
+  app.use('/chat', mounted.router);
+  app.use('/api', mounted.apiRouter);
+
+  const { web, socket } = config.servers;
+  const { connections, connectionsPerAddress, handshake, lineBytes } = config.limits;
+  // Behind a proxy every connection comes from the proxy's address.
+  const perAddress = config.commonWeb.trustProxy === 0 ? connectionsPerAddress : 0;
+  const server = createExpressServer(app, { connections, connectionsPerAddress: perAddress, handshake });
+  mounted.attach(server);
+  const { cert, key } = socket.tls;
+  const door = socket.enable
+    ? new TcpDoor({
+        ...composed.conversations,
+        lineBytes,
+        connections,
+        connectionsPerAddress,
+        tls: cert === null || key === null ? null : { cert: pem(cert), key: pem(key) },
+      })
+    : undefined;
+  composed.count('socket', () => door?.size ?? 0);
+
+  const closeAll = async (): Promise<void> => {
+    server.closeAllConnections();
+    door?.terminate();
+    await mounted.close();
+  };
+  let port: number;
+  let tcp: ChatServer['tcp'] = null;
+  try {
+    port = (await listen(server, web.port, web.host)).port;
+    if (door) tcp = { host: socket.host, port: (await door.listen(socket.port, socket.host)).port };
+  } catch (error) {
+    server.close();
+    await closeAll();
+    throw error;
+  }
+  server.on('error', (error) => {
+    logger.error({ err: error }, 'the HTTP server has a problem');
+  });
+
+  const host = web.host.includes(':') ? `[${web.host}]` : web.host;
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${host}:${String(port)}/`,
+    port,
+    tcp,
+    api: mounted.api,
+    config,
+    ready: () => mounted.ready(),
+    drain: (spreadMs) => {
+      mounted.drain(spreadMs);
+    },
+    close: (graceMs = 0) => {
+      closing ??= (async () => {
+        // net's own close: http's would at once cut connections on which a proxy is about to send its next request.
+        const closed = new Promise((resolve) => net.Server.prototype.close.call(server, resolve));
+        mounted.drain(Math.min(graceMs / 2, 5000));
+        door?.close();
+        await idle(server, closed, graceMs);
+        await closeAll();
+        await closed;
+      })();
+      return closing;
+    },
+  };
+}
+
+interface Composed {
+  readonly mounted: MountedChat;
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly conversations: Omit<
+    ConstructorParameters<typeof TcpDoor<Api>>[0],
+    'lineBytes' | 'connections' | 'connectionsPerAddress' | 'tls'
+  >;
+  count(what: string, size: () => number): void;
+}
+
+async function compose(options: ChatServerOptions): Promise<Composed> {
+  const config = isResolved(options.config) ? options.config : createConfig(options.config);
+  const logger = options.logger ?? createLogger({ level: config.log.level });
+  const store = options.store ?? createStore(config, logger);
+  try {
+    await store.open();
+    return await composeOn(store, config, logger, options);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function composeOn(store: Store, config: Config, logger: Logger, options: ChatServerOptions): Promise<Composed> {
+  const proposed = config.general.secret ?? randomBytes(32).toString('base64url');
+  const kept = await store.secret(proposed);
+  if (config.general.secret !== null && kept.secret !== config.general.secret) {
+    logger.warn({}, 'general.secret is not the one the store was made with: clients of before are strangers now');
+  }
+  const tokens = new Tokens(config.general.secret ?? kept.secret);
+  const { middleware } = options;
+  const chat = new Chat({
+    store,
+    tokens,
+    settings: chatSettings(config),
+    logger,
+    ...(middleware ? { middleware } : {}),
+  });
+
+  const { commonWeb, limits, general } = config;
+  const rates = new Rates(limits);
+  const counts = new Map<string, () => number>();
+  let draining = false;
+  const isDraining = (): boolean => draining;
+  const actions: Actions<Api> = new Actions(options.actions);
+  const connections = (): Record<string, number> =>
+    Object.fromEntries([...counts].map(([what, size]) => [what, size()]));
+  const ready = async (): ReturnType<MountedChat['ready']> => {
+    return draining ? { ready: false, reason: 'shutting down' } : store.health();
+  };
+  const api = new Api({ chat, config, logger, rates, actions: () => actions, connections, health: ready });
+
+  const origins = originsOf(commonWeb.trustProxy);
+  const guard = new Guard({ allowedOrigins: commonWeb.allowedOrigins, allowedHosts: hostsOf(config, logger), origins });
+  const { cookieKey, onlyStaticElements } = commonWeb.fingerprintOptions;
+  const identity = new Identity({ chat, rates, origins, cookieKey, onlyStaticElements });
+  const parking = new Parking(limits.parkedPollsPerClient);
+  const streams = new Streams({ ...limits, perClient: limits.streamsPerClient });
+  const routers = createRouters<Api>({
+    actions,
+    api,
+    guard,
+    identity,
+    logger,
+    parking,
+    streams,
+    bodyBytes: limits.bodyBytes,
+    returnErrorCodes: commonWeb.returnErrorCodes,
+    draining: isDraining,
+  });
+  const conversations = {
+    chat,
+    actions,
+    api,
+    rates,
+    welcomeMessage: general.welcomeMessage,
+    simultaneousActions: general.simultaneousActions,
+    limits,
+  };
+  const webSockets = new WebSocketDoor<Api>({
+    ...conversations,
+    guard,
+    origins,
+    identity,
+    frameBytes: limits.frameBytes,
+    draining: isDraining,
+  });
+  counts.set('poll', () => parking.size);
+  counts.set('stream', () => streams.size);
+  counts.set('websocket', () => webSockets.size);
+  await chat.open();
+
+  const drain = (spreadMs = 0): void => {
+    if (draining) return;
+    draining = true;
+    parking.close();
+    streams.close();
+    webSockets.close(spreadMs);
+  };
+  let closing: Promise<void> | undefined;
+  const mounted: MountedChat = {
+    router: routers.chat,
+    apiRouter: routers.api,
+    api,
+    config,
+    attach: (server) => {
+      if (config.servers.websocket.enable) webSockets.attach(server, { native: '/chat', primus: '/primus' });
+    },
+    ready,
+    drain,
+    close: () => {
+      closing ??= (async () => {
+        drain();
+        webSockets.terminate();
+        await chat.close();
+        await store.close();
+      })();
+      return closing;
+    },
+  };
+  return { mounted, config, logger, conversations, count: (what, size) => counts.set(what, size) };
+}
+
+function createStore(config: Config, logger: Logger): Store {
+  const { messageTTL, maxLogLength, logKeep } = config.chat;
+  const limits = { messageTTL, maxLogLength, logKeep };
+  const { redis } = config;
+  if (!redis.url && !redis.nodes && !redis.sentinels) return new MemoryStore(limits);
+  const { pubsub, prefix, waitReplicas, ...address } = redis;
+  const tls = {
+    ...address.tls,
+    ca: pemOrNull(address.tls.ca),
+    cert: pemOrNull(address.tls.cert),
+    key: pemOrNull(address.tls.key),
+  };
+  const { username, password } = redis;
+  return new RedisStore({
+    redis: { ...address, tls },
+    pubsub: pubsub === null ? null : { url: pubsub, username, password, tls },
+    prefix,
+    waitReplicas,
+    limits,
+    logger,
+  });
+}
+
+function chatSettings({ general, commonWeb, chat, limits }: Config): ChatSettings {
+  return {
+    serverName: general.serverName,
+    defaultRoom: general.defaultChatRoom,
+    startingRooms: general.startingChatRooms,
+    createRoomsOnJoin: general.createRoomsOnJoin,
+    reconnectGrace: general.reconnectGrace,
+    echo: general.echo,
+    httpClientMessageTTL: commonWeb.httpClientMessageTTL,
+    messageTTL: chat.messageTTL,
+    history: chat.history,
+    roomsPerClient: limits.roomsPerClient,
+    membersListed: limits.membersListed,
+    messageBytes: limits.messageBytes,
+  };
+}
+
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+
+/** Only what is bound to loopback knows by itself what it is called. */
+function hostsOf({ commonWeb, servers }: Config, logger: Logger): readonly string[] | null {
+  if (commonWeb.allowedHosts) return commonWeb.allowedHosts;
+  const { host } = servers.web;
+  if (host === 'localhost' || host === '::1' || host.startsWith('127.')) return LOOPBACK;
+  logger.warn({ host }, 'commonWeb.allowedHosts is not set: requests for any host are answered');
+  return null;
+}
+
+function isResolved(config: SettingsInput | Config | undefined): config is Config {
+  return config !== undefined && Object.isFrozen(config);
+}
+
+async function listen(server: net.Server, port: number, host: string): Promise<net.AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return server.address() as net.AddressInfo;
+}
+
+/** Until the last connection is gone, or the grace is over; idle ones are closed once a proxy had time to see it. */
+async function idle(server: http.Server, closed: Promise<unknown>, graceMs: number): Promise<void> {
+  if (graceMs === 0) return;
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise((resolve) => {
+    timer = setTimeout(resolve, graceMs);
+  });
+  const closeIdle = setInterval(
+    () => {
+      server.closeIdleConnections();
+    },
+    Math.min(1000, graceMs / 4),
+  );
+  await Promise.race([closed, over]);
+  clearInterval(closeIdle);
+  clearTimeout(timer);
+}
+
+/** A PEM text, or the file that holds one. */
+function pem(value: string): string {
+  return value.includes('-----BEGIN') ? value : readFileSync(value, 'utf8');
+}
+
+function pemOrNull(value: string | null): string | null {
+  return value === null ? null : pem(value);
+}

@@ -1,0 +1,112 @@
+/** Which requests may act at all: not those that another site's page makes, nor those for another host. */
+import type { IncomingMessage } from 'node:http';
+import { ChatError } from '../protocol/errors';
+import type { Origins } from './address';
+
+export interface GuardOptions {
+  /** `https://example.com`, `https://*.example.com`, or `*` alone. */
+  readonly allowedOrigins: readonly string[];
+  /** Hosts answered for; null: any. */
+  readonly allowedHosts: readonly string[] | null;
+  readonly origins: Origins;
+}
+
+/** What the answer tells a browser of another, allowed site. */
+export type CorsHeaders = Readonly<Record<string, string>>;
+
+export class Guard {
+  readonly #exact: ReadonlySet<string>;
+  /** Of `https://*.example.com`: the text before and after the star. */
+  readonly #wild: readonly (readonly [string, string])[];
+  readonly #any: boolean;
+  readonly #hosts: ReadonlySet<string> | undefined;
+
+  constructor(readonly options: GuardOptions) {
+    const lower = options.allowedOrigins.map((origin) => origin.toLowerCase());
+    this.#any = lower.includes('*');
+    this.#exact = new Set(lower.filter((origin) => !origin.includes('*')));
+    this.#wild = lower
+      .filter((origin) => origin !== '*' && origin.includes('*'))
+      .map((origin) => [origin.slice(0, origin.indexOf('*')), origin.slice(origin.indexOf('*') + 1)] as const);
+    this.#hosts = options.allowedHosts ? new Set(options.allowedHosts.map((host) => host.toLowerCase())) : undefined;
+  }
+
+  /** Against DNS rebinding: a page of evil.test whose name was turned to our address sends its own name. */
+  checkHost(request: IncomingMessage): void {
+    if (!this.#hosts) return;
+    const host = (request.headers.host ?? '').toLowerCase();
+    const name = host.replace(/:\d*$/, '');
+    if (!this.#hosts.has(host) && !this.#hosts.has(name)) throw new ChatError('wrong_host');
+  }
+
+  /** The one answer for HTTP, streams and upgrades. An origin that is our own needs no permission. */
+  originAllowed(origin: string, request: IncomingMessage): boolean {
+    return this.#isOwn(origin, request) || this.#listed(origin);
+  }
+
+  /**
+   * Three marks together, because none suffices: a GET by another site's page brings no Origin, plain HTTP brings no
+   * Sec-Fetch-Site, and a Lax cookie comes along with a top-level navigation.
+   * @param lookalike the client is known by what every browser of its kind sends, and no cookie protects it
+   * @throws ChatError cross_site
+   */
+  checkSite(request: IncomingMessage, lookalike: boolean): void {
+    const { origin, referer, accept = '' } = request.headers;
+    const site = request.headers['sec-fetch-site'];
+    if (origin !== undefined) {
+      if (!this.originAllowed(origin, request)) throw new ChatError('cross_site');
+      return;
+    }
+    if (site === 'same-origin' || site === 'none') return;
+    if (site !== undefined) throw new ChatError('cross_site');
+    if (referer !== undefined && !this.originAllowed(originOf(referer), request)) throw new ChatError('cross_site');
+    // A browser on plain HTTP that goes there by itself, or fetches a picture: nothing that a page of ours does.
+    if (referer === undefined && /text\/html|image\//.test(accept)) throw new ChatError('cross_site');
+    if (
+      lookalike &&
+      (request.headers['user-agent'] ?? '').includes('Mozilla') &&
+      request.headers['x-chat'] === undefined
+    ) {
+      throw new ChatError('cross_site');
+    }
+  }
+
+  /** A WebSocket's handshake: browsers always send Origin and never Sec-Fetch-Site, other programs send neither. */
+  checkUpgrade(request: IncomingMessage): void {
+    const { origin } = request.headers;
+    if (origin !== undefined && !this.originAllowed(origin, request)) throw new ChatError('cross_site');
+  }
+
+  cors(request: IncomingMessage): CorsHeaders | undefined {
+    const { origin } = request.headers;
+    if (origin === undefined || this.#isOwn(origin, request) || !this.#listed(origin)) return undefined;
+    if (this.#any) return { 'Access-Control-Allow-Origin': '*', 'Cross-Origin-Resource-Policy': 'cross-origin' };
+    return {
+      'Access-Control-Allow-Origin': origin,
+      'Access-Control-Allow-Credentials': 'true',
+      'Cross-Origin-Resource-Policy': 'cross-origin',
+    };
+  }
+
+  #isOwn(origin: string, request: IncomingMessage): boolean {
+    const { host } = request.headers;
+    if (host === undefined) return false;
+    const scheme = this.options.origins.secure(request) ? 'https' : 'http';
+    return origin.toLowerCase() === `${scheme}://${host.toLowerCase()}`;
+  }
+
+  /** `null` (a sandboxed frame, a file) is nobody's origin, whatever the list says. */
+  #listed(origin: string): boolean {
+    const asked = origin.toLowerCase();
+    if (asked === 'null') return false;
+    if (this.#any || this.#exact.has(asked)) return true;
+    return this.#wild.some(([before, after]) => {
+      const name = asked.slice(before.length, asked.length - after.length);
+      return asked.startsWith(before) && asked.endsWith(after) && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(name);
+    });
+  }
+}
+
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : 'null';
+}

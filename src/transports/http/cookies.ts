@@ -1,0 +1,20 @@
+/** The cookies that an answer sets, and what the ones that come back are taken for. */
+
+export interface CookieOptions {
+  readonly secure: boolean;
+  /** Seconds; left out: as long as the browser is open. */
+  readonly maxAge?: number;
+}
+
+/** Lax, so that the server sees its client also on a navigation and does not think it new. */
+export function setCookie(name: string, value: string, { secure, maxAge }: CookieOptions): string {
+  const age = maxAge === undefined ? '' : `; Max-Age=${String(maxAge)}`;
+  return `${name}=${value}; Path=/; HttpOnly; SameSite=Lax${age}${secure ? '; Secure' : ''}`;
+}
+
+/** cookie-parser turns `j:{…}` into an object and a bad signature into false: only text is a cookie's value here. */
+export function cookieText(cookies: unknown, name: string): string | undefined {
+  if (typeof cookies !== 'object' || cookies === null || !Object.hasOwn(cookies, name)) return undefined;
+  const value = (cookies as Record<string, unknown>)[name];
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,0 +1,197 @@
+/** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
+import type { Request, Response } from 'express';
+import type { EntryId } from '../../protocol/entry-id';
+import type { Topic } from '../../core/entry';
+import type { Feed, Page } from '../../core/feed';
+import { pageJson, type Reading } from '../../core/reading';
+import type { Session } from '../../core/session';
+import { sessionTTL } from '../../core/settings';
+import { setCookie } from './cookies';
+import { ACK_COOKIE, type Identified } from './identity';
+import type { Parked, Parking } from './parking';
+import { sendError, sendJson } from './reply';
+import type { Streams } from './streams';
+
+export interface MessagesOptions {
+  readonly parking: Parking;
+  readonly streams: Streams;
+  readonly returnErrorCodes: boolean;
+}
+
+type Places = ReadonlyMap<Topic, EntryId>;
+
+/** Where a reading starts, and what the client is known to have by that. */
+interface Start {
+  readonly places: Places;
+  /** The generation of the client's record that this was read at. */
+  readonly generation: number;
+}
+
+const MAX_WAIT = 60;
+
+export async function answerMessages(
+  request: Request,
+  response: Response,
+  who: Identified,
+  reading: Reading,
+  headers: Readonly<Record<string, string>>,
+  options: MessagesOptions,
+): Promise<void> {
+  const { session } = who.client;
+  const start = await startOf(who, reading);
+  if (reading.options.stream) {
+    await options.streams.serve(request, response, who, reading, start.places, headers);
+    return;
+  }
+  const wait = Math.min(reading.options.wait ?? 0, MAX_WAIT);
+  const feed = await reading.open(session, start.places, wait > 0);
+  let parked = false;
+  try {
+    const answer = new Answer(response, who, reading, start, feed, headers, options.returnErrorCodes);
+    const page = await feed.next(reading.limit);
+    if (wait === 0 || !isEmpty(page)) {
+      await answer.send(page);
+      return;
+    }
+    parked = true;
+    await park(answer, session, wait, options.parking);
+  } finally {
+    if (!parked) feed.close();
+  }
+}
+
+/**
+ * A cursor says it all. Otherwise the client's own place: what the last answer was pending is past when the client
+ * brings its generation back, and comes again when it does not.
+ */
+async function startOf(who: Identified, reading: Reading): Promise<Start> {
+  const { session, chat } = who.client;
+  if (reading.cursorMode) return { places: reading.places, generation: 0 };
+  // Read fresh: another node may have answered this client since this session was read.
+  const record = session.isNew ? undefined : await chat.store.client(session.id);
+  const places = record?.places ?? session.places;
+  const pending = record?.pending ?? session.pending;
+  const arrived = who.acknowledged === undefined || who.acknowledged === pending.generation;
+  return {
+    places: arrived && who.acknowledged !== undefined ? new Map([...places, ...pending.places]) : places,
+    generation: pending.generation,
+  };
+}
+
+function isEmpty(page: Page): boolean {
+  return page.heard.length === 0 && page.gaps.length === 0;
+}
+
+/** One answer to one poll. */
+class Answer {
+  /** Where the feed stood before it was read. */
+  readonly #from: Places;
+
+  constructor(
+    readonly response: Response,
+    readonly who: Identified,
+    readonly reading: Reading,
+    readonly start: Start,
+    readonly feed: Feed,
+    readonly headers: Readonly<Record<string, string>>,
+    readonly returnErrorCodes: boolean,
+  ) {
+    this.#from = feed.places;
+  }
+
+  async send(page: Page, more: object = {}): Promise<void> {
+    const { response, reading, who } = this;
+    const moved = !isEmpty(page) || [...page.places].some(([topic, place]) => this.#from.get(topic) !== place);
+    const keepsPlace = !reading.cursorMode && moved;
+    const cookies =
+      keepsPlace && who.acknowledged !== undefined
+        ? [...who.cookies.filter((cookie) => !cookie.startsWith(`${ACK_COOKIE}=`)), await this.#deliver(page.places)]
+        : who.cookies;
+    const body = pageJson(who.client, page);
+    const text = Object.keys(more).length === 0 ? body : `${body.slice(0, -1)},${JSON.stringify(more).slice(1)}`;
+    if (keepsPlace && who.acknowledged === undefined) this.#moveWhenWritten(page.places);
+    sendJson(response, 200, text, { ...this.headers, ...(cookies.length > 0 ? { 'Set-Cookie': cookies } : {}) });
+  }
+
+  fail(error: unknown): void {
+    sendError(this.response, error, this.returnErrorCodes, this.headers);
+  }
+
+  /** The cookie whose coming back says that this answer arrived. */
+  async #deliver(places: Places): Promise<string> {
+    const { client, secure } = this.who;
+    const ttl = sessionTTL(client.chat.settings);
+    const delivery = { from: this.start.generation, confirmed: this.start.places, pending: places };
+    const generation = await client.chat.store.deliver(client.id, delivery, ttl);
+    return setCookie(ACK_COOKIE, String(generation ?? 0), { secure, maxAge: Math.ceil(ttl / 1000) });
+  }
+
+  /** A client without a jar cannot say that it has the answer: the best sign is that all of it was taken from us. */
+  #moveWhenWritten(places: Places): void {
+    const { client } = this.who;
+    this.response.once('finish', () => {
+      client.chat.sessions.write(client.session, { places }).catch((error: unknown) => {
+        client.chat.logger.warn(
+          { err: error, client: client.id },
+          'a place was not kept; its messages will come again',
+        );
+      });
+    });
+  }
+}
+
+/** Waits for something to come; the poll's end, whatever it is, is one answer and lets go of everything. */
+async function park(answer: Answer, session: Session, wait: number, parking: Parking): Promise<void> {
+  const { feed, response, reading, who } = answer;
+  const live = await who.client.chat.sessions.attach(session, feed, false);
+  let over = false;
+  let looking = false;
+  let again = false;
+
+  const end = (): boolean => {
+    if (over) return false;
+    over = true;
+    parking.leave(poll);
+    who.client.chat.sessions.detach(live, feed, { held: false, clean: true });
+    feed.onWake = undefined;
+    feed.close();
+    return true;
+  };
+  const poll: Parked = {
+    client: session.id,
+    deadline: performance.now() + wait * 1000,
+    finish: (why) => {
+      const nothing: Page = { heard: [], gaps: [], from: feed.places, places: feed.places };
+      if (end()) answer.send(nothing, why === 'superseded' ? { superseded: true } : {}).catch(fail);
+    },
+  };
+  const fail = (error: unknown): void => {
+    end();
+    answer.fail(error);
+  };
+  const look = async (): Promise<void> => {
+    looking = true;
+    do {
+      again = false;
+      if (!feed.open) {
+        poll.finish('shutdown');
+        return;
+      }
+      const page = await feed.next(reading.limit);
+      if (!isEmpty(page) && end()) {
+        await answer.send(page);
+        return;
+      }
+    } while (again && !over);
+    looking = false;
+  };
+  feed.onWake = () => {
+    if (looking) again = true;
+    else if (!over && !(feed.open && feed.atHead)) look().catch(fail);
+  };
+
+  response.on('close', end);
+  parking.park(poll);
+  // What came between the first look and the parking woke nobody.
+  feed.wake();
+}

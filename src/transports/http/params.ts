@@ -1,0 +1,79 @@
+/** A request's parameters, from its query and its body: every one at most once in each, the body winning. */
+import type { IncomingMessage } from 'node:http';
+import { ChatError } from '../../protocol/errors';
+
+export type Params = Readonly<Record<string, unknown>>;
+
+/** Express's parsers let invalid UTF-8 pass as U+FFFD and make lists of what is given twice; hence our own. */
+export function queryParams(request: IncomingMessage): Params {
+  const url = request.url ?? '';
+  const mark = url.indexOf('?');
+  return mark < 0 ? {} : formParams(url.slice(mark + 1));
+}
+
+/** @throws ChatError invalid_encoding, repeated_parameter */
+export function formParams(text: string): Params {
+  // Without a prototype: a parameter may be called `__proto__`.
+  const params = Object.create(null) as Record<string, unknown>;
+  for (const pair of text.split('&')) {
+    if (pair === '') continue;
+    const equals = pair.indexOf('=');
+    const name = decode(equals < 0 ? pair : pair.slice(0, equals));
+    if (name in params) throw new ChatError('repeated_parameter', name);
+    params[name] = equals < 0 ? '' : decode(pair.slice(equals + 1));
+  }
+  return params;
+}
+
+/**
+ * @param body the bytes, or what an application around us has parsed already
+ * @throws ChatError invalid_encoding, invalid_json, repeated_parameter
+ */
+export function bodyParams(request: IncomingMessage, body: unknown): Params {
+  if (body === undefined || body === null || (Buffer.isBuffer(body) && body.length === 0)) return {};
+  if (!Buffer.isBuffer(body)) return objectParams(body);
+  const text = utf8(body);
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  // curl's -d says form; text/plain is what a page of another site may send without asking, and is told apart by nobody.
+  if (type === 'application/x-www-form-urlencoded' || type === '' || type === undefined) return formParams(text.trim());
+  if (type !== 'application/json') throw new ChatError('bad_request', 'the body must be JSON or a form');
+  return objectParams(parseJson(text));
+}
+
+/** @throws ChatError invalid_json, invalid_encoding (a lone surrogate is no character) */
+export function parseJson(text: string): unknown {
+  try {
+    // The text is valid UTF-8, so only an escape can write a half of a pair.
+    return JSON.parse(text, /\\u[dD][89a-fA-F]/.test(text) ? refuseLoneSurrogates : undefined);
+  } catch (error) {
+    throw error instanceof ChatError ? error : new ChatError('invalid_json');
+  }
+}
+
+function refuseLoneSurrogates(key: string, value: unknown): unknown {
+  if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed())) {
+    throw new ChatError('invalid_encoding');
+  }
+  return value;
+}
+
+function objectParams(value: unknown): Params {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ChatError('invalid_json');
+  return Object.assign(Object.create(null) as object, value) as Params;
+}
+
+function utf8(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new ChatError('invalid_encoding');
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    throw new ChatError('invalid_encoding');
+  }
+}

@@ -1,0 +1,43 @@
+/** Answers: JSON with the headers that every one of them has, and errors as the protocol writes them. */
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { asChatError, type ChatError } from '../../protocol/errors';
+
+/** No cache, no sniffing, no page of another site: an answer is for the one who asked. */
+const ALWAYS = {
+  'Content-Type': 'application/json; charset=utf-8',
+  'Cache-Control': 'no-store, private',
+  'X-Content-Type-Options': 'nosniff',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  Vary: 'Origin, Cookie',
+} as const;
+
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, { ...ALWAYS, 'Content-Length': Buffer.byteLength(body), ...headers });
+  response.end(body);
+}
+
+export function errorBody(error: ChatError, more: object = {}): string {
+  const retry = error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter };
+  return JSON.stringify({ error: `Error: ${error.message}`, code: error.code, ...retry, ...more });
+}
+
+/** @param errorCodes `commonWeb.returnErrorCodes`: false makes every status 200, for clients that read bodies only */
+export function sendError(
+  response: ServerResponse,
+  thrown: unknown,
+  errorCodes: boolean,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  const error = asChatError(thrown);
+  // A store that is away comes back for everybody at once: so not everybody is told the same time.
+  const retryAfter = error.retryAfter ?? (error.status === 503 ? 1 + Math.floor(Math.random() * 5) : undefined);
+  const retry = retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) };
+  sendJson(response, errorCodes ? error.status : 200, errorBody(error), { ...headers, ...retry });
+}

@@ -1,0 +1,209 @@
+import type { Topic } from '../../../src/core/entry';
+import { BEGINNING } from '../../../src/protocol/entry-id';
+import { eventually } from '../../support/eventually';
+import type { Make } from '../store';
+import { Ear, tell, texts, told } from './given';
+
+const keep = { ttlMs: 60_000, create: true };
+const places = (...pairs: [Topic, string][]): ReadonlyMap<Topic, string> => new Map(pairs);
+
+export function clientFacts(make: Make): void {
+  test('a record is made when it may be, with what it was given', async () => {
+    const { store, second } = await make();
+    expect(await store.client('c1')).toBeUndefined();
+    expect(await store.writeClient('c1', { room: 'x' }, { ...keep, create: false })).toBeUndefined();
+    expect(await store.client('c1')).toBeUndefined();
+    const version = await store.writeClient(
+      'c1',
+      {
+        room: 'x',
+        rooms: new Map([
+          ['x', { listening: false, floor: '5-1' }],
+          ['y', { listening: true, floor: undefined }],
+        ]),
+        attributes: new Map<string, unknown>([
+          ['auth', 'true'],
+          ['deep', { a: [1, null, 'é\n𝄞'] }],
+          ['a:b c', 0],
+        ]),
+        places: places(['room:x', '5-2'], ['client:c1', '1-1']),
+      },
+      keep,
+    );
+    const record = await (await second()).client('c1');
+    expect(record).toEqual({
+      version,
+      connectedAt: expect.any(Number),
+      revived: undefined,
+      room: 'x',
+      rooms: new Map([
+        ['x', { listening: false, floor: '5-1' }],
+        ['y', { listening: true, floor: undefined }],
+      ]),
+      attributes: new Map<string, unknown>([
+        ['auth', 'true'],
+        ['deep', { a: [1, null, 'é\n𝄞'] }],
+        ['a:b c', 0],
+      ]),
+      places: places(['room:x', '5-2'], ['client:c1', '1-1']),
+      pending: { generation: 0, places: new Map() },
+    });
+    expect(Math.abs(record!.connectedAt - Date.now())).toBeLessThan(60_000);
+  });
+
+  test('an empty change makes a record of nothing', async () => {
+    const { store } = await make();
+    expect(await store.writeClient('c1', {}, keep)).toBeGreaterThan(0);
+    expect(await store.client('c1')).toMatchObject({
+      room: null,
+      rooms: new Map(),
+      attributes: new Map(),
+      places: new Map(),
+    });
+  });
+
+  test('a change sets what it names, removes what is null, and leaves the rest', async () => {
+    const { store } = await make();
+    const rooms = new Map([
+      ['x', { listening: false, floor: '1-1' }],
+      ['y', { listening: false, floor: '2-1' }],
+    ]);
+    const first = {
+      room: 'x',
+      rooms,
+      attributes: new Map([['a', 1]]),
+      places: places(['room:x', '1-1'], ['presence:x', '1-2'], ['room:y', '2-1']),
+    };
+    await store.writeClient('c1', first, keep);
+    const { connectedAt } = (await store.client('c1'))!;
+    await store.writeClient(
+      'c1',
+      { room: null, rooms: new Map([['x', null]]), attributes: new Map<string, unknown>([['b', 2]]) },
+      keep,
+    );
+    expect(await store.client('c1')).toMatchObject({
+      connectedAt,
+      room: null,
+      rooms: new Map([['y', { listening: false, floor: '2-1' }]]),
+      attributes: new Map([
+        ['a', 1],
+        ['b', 2],
+      ]),
+      places: places(['room:y', '2-1']),
+    });
+    await store.writeClient('c1', { attributes: new Map([['a', null]]), revived: 'reset' }, keep);
+    expect(await store.client('c1')).toMatchObject({ attributes: new Map([['b', 2]]), revived: 'reset' });
+  });
+
+  test('names are only names', async () => {
+    const { store } = await make();
+    const names = ['__proto__', 'constructor', 'v', 'gen', 'last', 'a:x', `"'\\`];
+    const attributes = new Map(names.map((name, index) => [name, index]));
+    const rooms = new Map(names.map((name) => [name, { listening: false, floor: undefined }]));
+    for (const id of ['__proto__', 'c}1', '{c', '%7bc']) {
+      await store.writeClient(id, { attributes, rooms, room: '__proto__' }, keep);
+      expect(await store.client(id)).toMatchObject({ attributes, rooms, room: '__proto__' });
+    }
+  });
+
+  test('the version grows with what others must know of, places are not of it', async () => {
+    const { store, second } = await make();
+    const first = (await store.writeClient('c1', {}, keep))!;
+    expect(await store.writeClient('c1', { places: places(['room:x', '1-1']) }, keep)).toBe(first);
+    const writes = Array.from({ length: 10 }, (_, index) =>
+      store.writeClient('c1', { attributes: new Map([['a', index]]) }, keep),
+    );
+    const versions = await Promise.all(writes);
+    expect(new Set(versions).size).toBe(10);
+    expect(Math.min(...versions.map(Number))).toBeGreaterThan(first);
+    const last = await (await second()).writeClient('c1', { room: 'x' }, keep);
+    expect(last).toBeGreaterThan(Math.max(...versions.map(Number)));
+    expect((await store.client('c1'))?.version).toBe(last);
+  });
+
+  test('an answer moves the places that are known to have arrived', async () => {
+    const { store } = await make();
+    expect(await store.deliver('c1', { from: 0, confirmed: new Map(), pending: new Map() }, 1000)).toBeUndefined();
+    await store.writeClient('c1', { places: places(['room:x', '1-1']) }, keep);
+    const first = await store.deliver(
+      'c1',
+      { from: 0, confirmed: new Map(), pending: places(['room:x', '2-2']) },
+      60_000,
+    );
+    expect(first).toBe(1);
+    expect(await store.client('c1')).toMatchObject({
+      places: places(['room:x', '1-1']),
+      pending: { generation: 1, places: places(['room:x', '2-2']) },
+    });
+    const confirmed = places(['room:x', '2-2']);
+    expect(await store.deliver('c1', { from: 1, confirmed, pending: places(['room:x', '3-3']) }, 60_000)).toBe(2);
+    expect(await store.client('c1')).toMatchObject({ places: confirmed, pending: { generation: 2 } });
+  });
+
+  test('an answer made from an older one moves nothing', async () => {
+    const { store } = await make();
+    await store.writeClient('c1', { places: places(['room:x', '1-1']) }, keep);
+    await store.deliver('c1', { from: 0, confirmed: new Map(), pending: places(['room:x', '2-2']) }, 60_000);
+    const late = { from: 0, confirmed: places(['room:x', '9-9']), pending: places(['room:x', '4-4']) };
+    expect(await store.deliver('c1', late, 60_000)).toBe(2);
+    expect(await store.client('c1')).toMatchObject({
+      places: places(['room:x', '1-1']),
+      pending: { generation: 2, places: places(['room:x', '4-4']) },
+    });
+  });
+
+  test("a client's own log needs its record, and goes with it", async () => {
+    const { store } = await make();
+    expect(await tell(store, 'client:c1', 'a')).toEqual({ outcome: 'no_log' });
+    await store.writeClient('c1', {}, keep);
+    expect((await store.read('client:c1', BEGINNING, 10)).state).toBeUndefined();
+    expect(await tell(store, 'client:c1', 'a', { create: false })).toEqual({ outcome: 'no_log' });
+    await told(store, 'client:c1', 'a');
+    await told(store, 'client:c1', 'b');
+    expect(await texts(store, 'client:c1')).toEqual(['a', 'b']);
+    await store.removeClient('c1');
+    expect(await store.client('c1')).toBeUndefined();
+    expect((await store.read('client:c1', BEGINNING, 10)).state).toBeUndefined();
+    await store.removeClient('c1');
+  });
+
+  test('a record dies with its TTL, and its log with it; what is renewed lives on', async () => {
+    const { store } = await make();
+    const version = await store.writeClient('c1', {}, { ttlMs: 60, create: true });
+    await store.writeClient('c2', {}, { ttlMs: 60, create: true });
+    await told(store, 'client:c1', 'a');
+    await told(store, 'client:c2', 'a');
+    expect(await store.renewClient('c1', 60_000)).toBe(version);
+    await eventually(async () => !(await store.client('c2')));
+    expect(await store.read('client:c2', BEGINNING, 10)).toEqual({ entries: [], state: undefined });
+    expect(await store.renewClient('c2', 60_000)).toBeUndefined();
+    expect(await store.deliver('c2', { from: 0, confirmed: new Map(), pending: new Map() }, 1000)).toBeUndefined();
+    expect(await texts(store, 'client:c1')).toEqual(['a']);
+  });
+
+  test('an answer renews, too', async () => {
+    const { store } = await make();
+    await store.writeClient('c1', {}, { ttlMs: 50, create: true });
+    await store.writeClient('c2', {}, { ttlMs: 50, create: true });
+    await store.deliver('c1', { from: 0, confirmed: new Map(), pending: new Map() }, 60_000);
+    await eventually(async () => !(await store.client('c2')));
+    expect(await store.client('c1')).toBeDefined();
+  });
+
+  test("followers of a client's log hear its entries and the versions of its record", async () => {
+    const { store, second } = await make();
+    const other = await second();
+    const ear = new Ear();
+    const end = await store.follow('client:c1', ear);
+    const first = await other.writeClient('c1', {}, keep);
+    await told(other, 'client:c1', 'a');
+    await other.writeClient('c1', { places: places(['room:x', '1-1']) }, keep);
+    const next = await other.writeClient('c1', { room: 'x' }, keep);
+    await eventually(() => ear.versions.length === 2 && ear.texts.length === 1);
+    expect(ear.versions).toEqual([first, next]);
+    await other.removeClient('c1');
+    await eventually(() => ear.versions.length === 3);
+    expect(ear.versions[2]).toBeGreaterThan(next!);
+    end();
+  });
+}

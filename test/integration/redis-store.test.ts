@@ -1,0 +1,206 @@
+/** The Redis store as every store, and what an operator finds in Redis. */
+import { Redis } from 'ioredis';
+import type { RedisStore } from '../../src/store/redis/redis-store';
+import { storeContract } from '../contract/store';
+import { Ear, enter, node, tell, texts, told, web } from '../contract/store/given';
+import { eventually } from '../support/eventually';
+import { KeptLog } from '../support/logger';
+import { freshPrefix, keysUnder, OwnRedis, sharedRedis, stopOwnRedis } from '../support/redis';
+import { closeStores, newRedisStore, openRedisStore, redisStore, usualLimits } from '../support/stores';
+
+storeContract('RedisStore', redisStore);
+
+describe('RedisStore in Redis', () => {
+  let admin: Redis;
+  beforeAll(() => {
+    admin = new Redis(sharedRedis());
+  });
+  afterAll(() => admin.disconnect());
+  afterEach(async () => {
+    await closeStores();
+    await stopOwnRedis();
+  });
+
+  /** Everything but what belongs to the deployment and to the node. */
+  async function keysOf(prefix: string): Promise<string[]> {
+    const keys = (await keysUnder(admin, prefix)).map((key) => key.slice(prefix.length));
+    return keys.filter((key) => !/^(layout|rooms|probe:)/.test(key));
+  }
+
+  test("a room's keys are in one slot, and a client's in another", async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix });
+    await enter(store, 'x', 'c1', { holders: [node('n1'), web()] });
+    await tell(store, 'room:x', { data: 'a', speaker: 'c1' }, { key: 'c1:k' });
+    await store.writeClient('c1', {}, { ttlMs: 1000, create: true });
+    await tell(store, 'client:c1', 'a', { key: 'k' });
+    expect(await keysOf(prefix)).toEqual([
+      'mail:{c1}',
+      'mail:{c1}:once:k',
+      'queue:{c1}',
+      ...['held', 'leases', 'log', 'log:once:c1:k', 'members', 'presence', 'roll', 'room', 'web'].map(
+        (kind) => `{room:x}:${kind}`,
+      ),
+    ]);
+    expect(await admin.smembers(`${prefix}rooms`)).toEqual(['x']);
+  });
+
+  test('the queue dies with its TTL, and the mail with it', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix });
+    await store.writeClient('c1', {}, { ttlMs: 5000, create: true });
+    await told(store, 'client:c1', 'a');
+    for (const key of ['queue:{c1}', 'mail:{c1}']) {
+      const left = await admin.pttl(prefix + key);
+      expect(left).toBeGreaterThan(4000);
+      expect(left).toBeLessThanOrEqual(5000);
+    }
+    await store.renewClient('c1', 60_000);
+    for (const key of ['queue:{c1}', 'mail:{c1}']) expect(await admin.pttl(prefix + key)).toBeGreaterThan(50_000);
+  });
+
+  test('everything ends by itself', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix, limits: { messageTTL: 40, maxLogLength: 10, logKeep: 50 } });
+    await enter(store, 'x', 'c1', { holders: [node('n1', 60), web(60)] });
+    await enter(store, 'x', 'c2', { holders: [web(10)], listening: true });
+    await enter(store, 'y', 'c1', { holders: [] });
+    await tell(store, 'room:x', 'a', { keyMs: 30 });
+    await tell(store, 'presence:y', 'a', { keyMs: 30 });
+    await store.writeClient('c1', {}, { ttlMs: 30, create: true });
+    await tell(store, 'client:c1', 'a', { keyMs: 30 });
+    await store.sweep('x');
+    await eventually(async () => (await keysOf(prefix)).length === 0);
+    await store.rooms();
+    await eventually(async () => (await admin.scard(`${prefix}rooms`)) === 0, 8000);
+  });
+
+  test('a room that was made to stay has no end, its messages have', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix });
+    await enter(store, 'x', 'c1');
+    await store.addRoom('x');
+    await told(store, 'room:x', 'a');
+    await store.renewNode('n1', 1000, ['x']);
+    expect(await admin.pttl(`${prefix}{room:x}:room`)).toBe(-1);
+    expect(await admin.pttl(`${prefix}{room:x}:members`)).toBe(-1);
+    expect(await admin.pttl(`${prefix}{room:x}:log`)).toBeGreaterThan(0);
+  });
+
+  test('the list of rooms is repaired', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix, timing: { probe: 20 } });
+    await enter(store, 'x', 'c1');
+    await admin.srem(`${prefix}rooms`, 'x');
+    await admin.sadd(`${prefix}rooms`, 'gone');
+    await store.renewNode('n1', 1000, ['x']);
+    expect(await store.rooms()).toEqual(['x']);
+    await eventually(async () => (await admin.smembers(`${prefix}rooms`)).join() === 'x');
+  });
+
+  test('what somebody else publishes is thrown away and counted', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix });
+    const id = await told(store, 'room:x', 'a');
+    const ear = new Ear();
+    await store.follow('room:x', ear);
+    const garbage = [
+      '',
+      'x',
+      '1',
+      '1\n',
+      '1\n5-1\n5-0',
+      '1\n5-1\n5-0\n',
+      '2\n5-1\n5-0\n\ndata',
+      '1\n5-2\n5-0\n\nskips one',
+      '1\n4-1\n5-0\n\ngoes back',
+      '1\n5-1x\n5-0\n\nno id',
+      '1\n5-1\n5-0\n{"speaker":1}\ndata',
+      '1\n5-1\n5-0\n["a","b"]\ndata',
+      '1\n5-1\n5-0\n["a","b",3]\ndata',
+      '1\n5-1\n5-0\n[]\ndata',
+      '1\nchanged\n-1',
+      '1\nchanged\n1e3',
+      `1\n5-1\n5-0\n\n${'m'.repeat(5_000_000)}`,
+    ];
+    for (const text of garbage) await admin.publish(`${prefix}{room:x}:log`, text);
+    await told(store, 'room:x', 'b');
+    await eventually(() => ear.texts.length > 0);
+    expect(ear.texts).toEqual(['b']);
+    expect(ear.entries[0]?.prev).toBe(id);
+    expect([ear.stales, ear.versions]).toEqual([0, []]);
+    expect(store.malformedAnnouncements).toBe(garbage.length);
+  });
+
+  test('announcements over another Redis only wake', async () => {
+    const other = await OwnRedis.start();
+    const prefix = freshPrefix();
+    const options = { prefix, pubsub: { url: other.socket } };
+    const [store, second] = [await openRedisStore(options), await openRedisStore(options)];
+    const [ear, presence, own] = [new Ear(), new Ear(), new Ear()];
+    await store.follow('room:x', ear);
+    await store.follow('presence:x', presence);
+    await store.follow('client:c1', own);
+    await told(second, 'room:x', 'a');
+    await enter(second, 'x', 'c1');
+    const version = await second.writeClient('c1', {}, { ttlMs: 1000, create: true });
+    await second.writeClient('c1', { room: 'x' }, { ttlMs: 1000, create: true });
+    await eventually(() => ear.stales === 1 && presence.stales === 1 && own.versions.length > 0);
+    expect(own.versions.at(-1)).toBe(version! + 1);
+    await other.admin.publish(`${prefix}{room:x}:log`, '1\n5-1\n5-0\n\nforged');
+    await eventually(() => store.malformedAnnouncements === 1);
+    expect([ear.texts, presence.texts]).toEqual([[], []]);
+    expect(await store.health()).toEqual({ ready: true, reason: '' });
+  });
+
+  describe('at the start', () => {
+    const line = async (store: RedisStore): Promise<string> =>
+      store.open().then(
+        () => 'it opened',
+        (error: unknown) => (error as Error).message,
+      );
+
+    test('an unreachable Redis is told in one line, without its password', async () => {
+      const url = 'redis://me:topsecret@127.0.0.1:1/0';
+      const told = await line(newRedisStore({ redis: { url }, timing: { open: 150 } }));
+      expect(told).toMatch(
+        /^cannot reach Redis at redis:\/\/\*\*\*@127\.0\.0\.1:1\/0: connect ECONNREFUSED .*\(tried for 0\.15 s\)$/,
+      );
+      const cluster = { nodes: ['redis://me:topsecret@127.0.0.1:1', '127.0.0.1:2'] };
+      const toldOfCluster = await line(newRedisStore({ redis: cluster, timing: { open: 150 } }));
+      expect(toldOfCluster).toMatch(
+        /^cannot reach Redis at the cluster of redis:\/\/\*\*\*@127\.0\.0\.1:1, 127\.0\.0\.1:2: /,
+      );
+    });
+
+    test('a wrong password is told at once', async () => {
+      const redis = await OwnRedis.start('--requirepass', 'right');
+      const options = { url: redis.socket, password: 'wrong' };
+      expect(await line(newRedisStore({ redis: options }))).toMatch(/^cannot reach Redis at .*: WRONGPASS/);
+      const store = await openRedisStore({ redis: { ...options, password: 'right' } });
+      expect(await store.health()).toMatchObject({ ready: true });
+    });
+
+    test('a layout of another version is left alone', async () => {
+      const prefix = freshPrefix();
+      await admin.set(`${prefix}layout`, '2');
+      expect(await line(newRedisStore({ prefix }))).toMatch(/^Redis holds layout 2 .* take another prefix$/);
+      await admin.del(`${prefix}layout`);
+    });
+
+    test('a Redis that may evict is warned of', async () => {
+      const redis = await OwnRedis.start('--maxmemory-policy', 'allkeys-lru');
+      const logger = new KeptLog();
+      await openRedisStore({ redis: { url: redis.socket }, logger });
+      expect(logger.lines.filter(({ level }) => level === 'warn')).toMatchObject([{ data: { policy: 'allkeys-lru' } }]);
+    });
+  });
+
+  test('scripts that Redis has forgotten are given again', async () => {
+    const store = await openRedisStore({ limits: usualLimits });
+    await told(store, 'room:x', 'a');
+    await admin.script('FLUSH');
+    await Promise.all(['b', 'c', 'd'].map((data) => told(store, 'room:x', data)));
+    expect(await texts(store, 'room:x')).toEqual(['a', 'b', 'c', 'd']);
+  });
+});

@@ -1,0 +1,105 @@
+/** Redis for tests: the run's shared one, each store under a prefix of its own, and own ones that a test may break. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Redis } from 'ioredis';
+
+/** The shared Redis' unix socket, started by global-setup. */
+export function sharedRedis(): string {
+  const socket = process.env['TEST_REDIS'];
+  if (!socket) throw new Error('TEST_REDIS is not set: this test needs the Redis that global-setup starts');
+  return socket;
+}
+
+/** Never FLUSHDB, never SELECT: pub/sub ignores databases, and other files use the same Redis at the same time. */
+export function freshPrefix(): string {
+  return `t:${randomUUID()}:`;
+}
+
+export async function keysUnder(redis: Redis, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  let cursor = '0';
+  do {
+    const [next, found] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', 1000);
+    keys.push(...found);
+    cursor = next;
+  } while (cursor !== '0');
+  return keys.sort();
+}
+
+const servers = new Set<OwnRedis>();
+
+/** To be called in `afterEach`. */
+export async function stopOwnRedis(): Promise<void> {
+  await Promise.all([...servers].map((server) => server.stop()));
+}
+
+/** A Redis that a test may pause, kill, fill and start again, with its data or without. */
+export class OwnRedis {
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'earshot-redis-'));
+  readonly socket = path.join(this.folder, 'redis.sock');
+  #process: ChildProcess | undefined;
+  #admin: Redis | undefined;
+
+  private constructor(readonly options: readonly string[]) {}
+
+  /** @param options as on the command line of redis-server: `--appendonly yes` */
+  static async start(...options: readonly string[]): Promise<OwnRedis> {
+    const server = new OwnRedis(options);
+    servers.add(server);
+    await server.start();
+    return server;
+  }
+
+  /** For what a test does behind the store's back. */
+  get admin(): Redis {
+    this.#admin ??= new Redis(this.socket, { maxRetriesPerRequest: null }).on('error', () => undefined);
+    return this.#admin;
+  }
+
+  async start(): Promise<void> {
+    const program = process.env['TEST_REDIS_SERVER'] ?? 'redis-server';
+    const settings = ['--port', '0', '--unixsocket', this.socket, '--save', '', '--dir', this.folder, ...this.options];
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...settings], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    this.#process = child;
+    await new Promise<void>((resolve, reject) => {
+      let output = '';
+      child.once('exit', () => reject(new Error(`redis-server did not start:\n${output}`)));
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+        if (output.toLowerCase().includes('ready to accept connections')) resolve();
+      });
+    });
+    child.removeAllListeners('exit');
+  }
+
+  /** Answers nothing, keeps its links: as a machine that swaps. */
+  pause(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#process?.kill('SIGCONT');
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    servers.delete(this);
+    this.#admin?.disconnect();
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,4 @@
+import { storeContract } from '../contract/store';
+import { memoryStore } from '../support/stores';
+
+storeContract('MemoryStore', memoryStore);
