@@ -243,7 +243,7 @@ export function browserClientTests(generation: Generation): void {
 
     expect((await ann.ask('action', 'repeat', { key: 'posted' })).repeated).toEqual({ key: 'posted' });
     expect((await ann.ask('action', 'repeat', { key: 'got', httpMethod: 'GET' })).repeated).toEqual({ key: 'got' });
-    expect((await ann.ask('action', 'noSuchAction')).error).toBe('unknown action or invalid apiVersion');
+    expect((await ann.ask('action', 'noSuchAction')).error).toBe('Error: unknown action or invalid apiVersion');
   });
 
   test('reads the documentation, and is told that a file is not there', async () => {

@@ -10,6 +10,7 @@ export class Link {
   #wasReady = false;
   #lost = false;
   #closed = false;
+  #abandon: (() => void) | undefined;
 
   constructor(
     readonly client: Client,
@@ -39,6 +40,7 @@ export class Link {
 
   close(): void {
     this.#closed = true;
+    this.#abandon?.();
     disconnect(this.client);
   }
 
@@ -48,6 +50,7 @@ export class Link {
     return new Promise((resolve, reject) => {
       const end = (error?: Error): void => {
         clearTimeout(timer);
+        this.#abandon = undefined;
         client.off('ready', ready).off('error', failed);
         if (error) reject(error);
         else resolve();
@@ -58,6 +61,7 @@ export class Link {
         if (FINAL.test(error.message)) refused(plain(error));
       };
       const timer = setTimeout(() => refused(`${this.#lastError} (tried for ${withinMs / 1000} s)`), withinMs);
+      this.#abandon = () => refused('given up');
       client.on('ready', ready).on('error', failed);
       // It goes on trying by itself, so its first failure says nothing yet.
       client.connect().catch(() => undefined);
