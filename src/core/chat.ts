@@ -48,6 +48,9 @@ interface Speaker {
   readonly from: string;
 }
 
+/** Records renewed at a time. */
+const AT_ONCE = 100;
+
 export class Chat {
   /** Names this process among the nodes that hold members. */
   readonly node = randomUUID();
@@ -94,7 +97,9 @@ export class Chat {
       heldRooms: () => new Set(this.sessions.held().flatMap(({ rooms }) => [...rooms.keys()])),
       lost: (rooms) => this.#putBack(new Set(rooms)),
       departed: (room, departures) => this.#departed(room, departures),
-      ...(options.leaseEvery === undefined ? {} : { everyMs: options.leaseEvery }),
+      renewHeard: () => this.#renewHeard(),
+      // Soon enough for the shorter of the two: a node's lease and a client's record.
+      everyMs: options.leaseEvery ?? Math.min(NODE_LEASE / 3, sessionTTL(settings) / 8),
     });
   }
 
@@ -127,9 +132,14 @@ export class Chat {
     const room = this.settings.defaultRoom;
     if (room === null) return session;
     const { connection } = this.connection(session, peer);
-    await this.join(session, connection, room, { listening: false, atArrival: true });
-    await this.sessions.write(session, { room });
-    session.room = room;
+    try {
+      await this.join(session, connection, room, { listening: false, atArrival: true });
+      await this.sessions.write(session, { room });
+      session.room = room;
+    } catch (error) {
+      // A hook that keeps strangers out of the default room does not keep them from logging in.
+      if (!(error instanceof ChatError) || error.status >= 500) throw error;
+    }
     return session;
   }
 
@@ -140,14 +150,37 @@ export class Chat {
   async touch(session: Session, connection: ChatConnection): Promise<void> {
     if (session.isNew || !this.isDue(session)) return;
     const ttl = sessionTTL(this.settings);
-    const now = performance.now();
-    this.#forgetTouched(now - ttl / 4);
-    this.#touched.set(session.id, now);
+    this.#touch(session);
     await this.store.renewClient(session.id, ttl);
     for (const [room, heard] of [...session.rooms]) {
       const [absent] = await this.store.renewWeb(room, [session.id], ttl);
       if (absent !== undefined) await this.rejoin(session, connection, room, heard);
     }
+  }
+
+  /** The records of those who hear something here live on while they do, however long a poll or a stream is open. */
+  async #renewHeard(): Promise<void> {
+    const ttl = sessionTTL(this.settings);
+    const due = this.sessions.heard().filter((session) => this.isDue(session));
+    for (let from = 0; from < due.length; from += AT_ONCE) {
+      await Promise.all(due.slice(from, from + AT_ONCE).map(async (session) => this.#renew(session, ttl)));
+    }
+  }
+
+  async #renew(session: Session, ttl: number): Promise<void> {
+    this.#touch(session);
+    const version = await this.store.renewClient(session.id, ttl);
+    // Writing nothing makes a record anew that the store has lost; a newer one was changed without our hearing of it.
+    if (version === undefined) await this.sessions.write(session, {});
+    else if (version > session.version) await this.sessions.refresh(session);
+    if (this.sessions.isHeld(session.id)) return;
+    for (const room of session.rooms.keys()) await this.store.renewWeb(room, [session.id], ttl);
+  }
+
+  #touch(session: Session): void {
+    const now = performance.now();
+    this.#forgetTouched(now - sessionTTL(this.settings) / 4);
+    this.#touched.set(session.id, now);
   }
 
   /** A quarter of the client's TTL has passed since this node renewed its record. */
@@ -283,7 +316,9 @@ export class Chat {
     const say = async (): Promise<Said | undefined> => this.#append(room, data, speaker, { ...options, member: true });
     const said = await say();
     if (said) return said;
-    // The store does not know what the record says: a lease ran out, or the room was lost. A listener stays one.
+    // Its lease ran out, or the store lost the room: it goes back in, if its record says that it belongs there.
+    const record = await this.store.client(session.id);
+    if (record && !record.rooms.has(room)) session.exit(room);
     const heard = session.rooms.get(room);
     if (heard && !heard.listening) await this.rejoin(session, connection, room, heard);
     const again = session.rooms.has(room) && !heard?.listening ? await say() : undefined;
@@ -385,8 +420,11 @@ export class Chat {
     const departure = await this.store.leave(room, client);
     const session = await this.sessions.load(client);
     if (session) await this.#forgetRoom(session, room);
-    if (!departure) throw new ChatError('not_in_room', room);
-    await this.#departed(room, [departure]);
+    // Between the two it may have said something, and so have been put back where its record still said it was.
+    const again = await this.store.leave(room, client);
+    const gone = departure ?? again;
+    if (!gone) throw new ChatError('not_in_room', room);
+    await this.#departed(room, [gone]);
   }
 
   // --- where a reader stands ---

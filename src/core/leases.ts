@@ -12,7 +12,9 @@ export interface LeasesOptions {
   /** The node's lease in these rooms is gone: everyone it holds there is to join again. */
   readonly lost: (rooms: readonly string[]) => Promise<void>;
   readonly departed: (room: string, departures: readonly Departure[]) => Promise<void>;
-  readonly everyMs?: number;
+  /** Those who hear something at this node: their records are renewed as well. */
+  readonly renewHeard: () => Promise<void>;
+  readonly everyMs: number;
 }
 
 /** Rooms of the whole deployment that one round looks at, besides the node's own: somebody must, once its node is dead. */
@@ -36,7 +38,7 @@ export class Leases {
   }
 
   start(): void {
-    const every = this.options.everyMs ?? NODE_LEASE / 3;
+    const every = this.options.everyMs;
     // Jittered, so that many nodes do not come at once.
     this.#timer = setTimeout(
       () => {
@@ -74,6 +76,7 @@ export class Leases {
       const gone = await store.renewNode(node, NODE_LEASE, [...rooms]);
       if (gone.length > 0) await lost(gone);
     }
+    await this.options.renewHeard();
     if (!this.maySweep) return;
     if (this.#strange.length === 0) this.#strange = await store.rooms();
     const others = this.#strange.splice(0, STRANGE_ROOMS);

@@ -55,6 +55,11 @@ export class Sessions {
     return (this.#up.get(id)?.holds ?? 0) > 0;
   }
 
+  /** Every session that something hears for here. */
+  heard(): Session[] {
+    return [...this.#up.values()].filter(({ session }) => session.hearers.size > 0).map(({ session }) => session);
+  }
+
   /** Every session that this node's lease holds in its rooms. */
   held(): Session[] {
     const sessions: Session[] = [];
@@ -161,11 +166,6 @@ export class Sessions {
     if (added.size > 0 && this.isHeld(session.id)) await this.options.hold(session, added);
   }
 
-  /** Announcements may have been lost. */
-  stale(): void {
-    for (const { session } of this.#up.values()) this.#refresh(session);
-  }
-
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
@@ -188,7 +188,7 @@ export class Sessions {
   }
 
   async #bringUp(session: Session): Promise<Live> {
-    const live: Live = { session, tail: undefined, holds: 0, grace: undefined, idleSince: undefined };
+    const live: Live = { session, tail: undefined, holds: 0, grace: undefined, idleSince: performance.now() };
     const tail = await this.options.tails.acquire(clientTopic(session.id), watcher);
     live.tail = tail;
     tail.onChanged = (version) => {

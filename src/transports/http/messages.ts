@@ -16,6 +16,8 @@ export interface MessagesOptions {
   readonly parking: Parking;
   readonly streams: Streams;
   readonly returnErrorCodes: boolean;
+  /** The server goes. */
+  readonly draining: () => boolean;
 }
 
 type Places = ReadonlyMap<Topic, EntryId>;
@@ -37,13 +39,15 @@ export async function answerMessages(
   headers: Readonly<Record<string, string>>,
   options: MessagesOptions,
 ): Promise<void> {
-  const { session } = who.client;
   const start = await startOf(who, reading);
   if (reading.options.stream) {
     await options.streams.serve(request, response, who, reading, start.places, headers);
     return;
   }
-  const wait = Math.min(reading.options.wait ?? 0, MAX_WAIT);
+  // A server that goes keeps nobody waiting: the client comes back to another node with its cursor.
+  const wait = options.draining() ? 0 : Math.min(reading.options.wait ?? 0, MAX_WAIT);
+  const { chat } = who.client;
+  const session = wait > 0 ? await chat.sessions.live(who.client.session) : who.client.session;
   const feed = await reading.open(session, start.places, wait > 0);
   let parked = false;
   try {
@@ -191,7 +195,9 @@ async function park(answer: Answer, session: Session, wait: number, parking: Par
   };
 
   response.on('close', end);
-  parking.park(poll);
+  // It may have gone while we looked.
+  if (response.closed) end();
+  else parking.park(poll);
   // What came between the first look and the parking woke nobody.
   feed.wake();
 }

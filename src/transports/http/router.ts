@@ -20,8 +20,6 @@ export interface RouterOptions<Api> extends MessagesOptions {
   readonly logger: Logger;
   /** Bytes; 0 for no limit. */
   readonly bodyBytes: number;
-  /** Requests are refused while true: the server goes. */
-  readonly draining: () => boolean;
 }
 
 /** What an action may put into its answer besides the body: the room that the client is in now, for its cookie. */
@@ -84,7 +82,8 @@ async function answer<Api>(
     if (request.method !== 'GET' && request.method !== 'POST') {
       throw new ChatError('method_not_allowed', 'only GET and POST are answered');
     }
-    if (options.draining()) throw new ChatError('shutting_down');
+    // What comes over a connection that a proxy kept is answered still; the next request goes to another node.
+    if (options.draining()) response.shouldKeepAlive = false;
     const query = queryParams(request);
     const posted = request.method === 'POST' ? bodyParams(request, request.body as unknown) : {};
     const params: Params = { ...query, ...posted };

@@ -45,8 +45,9 @@ export class Streams {
     const own = [...this.#open].filter((stream) => stream.client === client.id).length;
     if (perClient > 0 && own >= perClient) throw new ChatError('too_many_requests', '', 5);
 
-    const feed = await reading.open(client.session, places, true);
-    const session = await client.chat.sessions.attach(client.session, feed, true);
+    const session = await client.chat.sessions.live(client.session);
+    const feed = await reading.open(session, places, true);
+    await client.chat.sessions.attach(session, feed, true);
     const stream = new Stream(response, who, reading, feed, this.options);
     this.#open.add(stream);
     this.#timer ??= setInterval(() => {

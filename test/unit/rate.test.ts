@@ -1,0 +1,70 @@
+import { RateLimit, Rates } from '../../src/core/rate';
+
+const clock = { now: 0 };
+const limit = (perSecond: number, burst: number): RateLimit => new RateLimit(perSecond, burst, () => clock.now);
+
+beforeEach(() => {
+  clock.now = 0;
+});
+
+test('a burst goes through, the next is refused with the time to wait, and time gives it back', () => {
+  const says = limit(2, 4);
+  for (let index = 0; index < 4; index += 1) says.take('ann');
+  expect(() => says.take('ann')).toThrow(
+    expect.objectContaining({ code: 'too_many_requests', status: 429, retryAfter: 1 }),
+  );
+  clock.now = 499;
+  expect(() => says.take('ann')).toThrow('too many requests');
+  clock.now = 500;
+  says.take('ann');
+  expect(() => says.take('ann')).toThrow('too many requests');
+});
+
+test('the time to wait is told in whole seconds, as Retry-After wants it', () => {
+  const slow = limit(0.1, 1);
+  slow.take('ann');
+  expect(() => slow.take('ann')).toThrow(expect.objectContaining({ retryAfter: 10 }));
+  clock.now = 5500;
+  expect(() => slow.take('ann')).toThrow(expect.objectContaining({ retryAfter: 5 }));
+});
+
+test('one bucket is not another’s', () => {
+  const says = limit(1, 1);
+  says.take('ann');
+  says.take('bob');
+  expect(() => says.take('ann')).toThrow('too many requests');
+});
+
+test('no more than the burst is saved up, also when the bucket was forgotten in between', () => {
+  const says = limit(1, 3);
+  says.take('ann');
+  clock.now = 60_000;
+  says.take('bob');
+  for (let index = 0; index < 3; index += 1) says.take('ann');
+  expect(() => says.take('ann')).toThrow('too many requests');
+});
+
+test('0 turns it off', () => {
+  const off = limit(0, 0);
+  for (let index = 0; index < 10_000; index += 1) off.take('ann');
+});
+
+test('a say counts for the client and for its address', () => {
+  const rates = new Rates({
+    saysPerSecond: 1,
+    saysPerSecondPerAddress: 2,
+    joinsPerSecond: 1,
+    newClientsPerSecondPerAddress: 1,
+  });
+  rates.say('ann', 'here');
+  rates.say('ann', 'here');
+  expect(() => rates.say('ann', 'here')).toThrow('too many requests');
+  rates.say('bob', 'here');
+  rates.say('bob', 'here');
+  expect(() => rates.say('eve', 'here')).toThrow('too many requests');
+  rates.say('eve', 'there');
+  for (let index = 0; index < 10; index += 1) rates.join('ann');
+  expect(() => rates.join('ann')).toThrow('too many requests');
+  for (let index = 0; index < 4; index += 1) rates.newClient('here');
+  expect(() => rates.newClient('here')).toThrow('too many requests');
+});

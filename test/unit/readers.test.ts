@@ -1,0 +1,255 @@
+import { Feed } from '../../src/core/feed';
+import { clientTopic, roomTopic, type Topic } from '../../src/core/entry';
+import type { EntryId } from '../../src/protocol/entry-id';
+import { cursorOf, placesOf } from '../../src/core/cursors';
+import type { Chat } from '../../src/core/chat';
+import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
+import { eventually } from '../support/eventually';
+import { randomFrom, seedOfRun } from '../support/random';
+import { StutteringStore } from '../support/stuttering-store';
+
+afterEach(closeChats);
+
+const say = (chat: Chat, { session, connection }: Person, room: string, message: unknown): Promise<unknown> =>
+  chat.say(session, connection, room, message);
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index);
+
+async function readAll(feed: Feed): Promise<{ messages: { message: unknown; room: string }[]; gaps: unknown[] }> {
+  const messages: { message: unknown; room: string }[] = [];
+  const gaps: unknown[] = [];
+  for (;;) {
+    const page = await feed.next(50);
+    gaps.push(...page.gaps);
+    messages.push(...page.heard.map(({ json }) => JSON.parse(json) as { message: unknown; room: string }));
+    if (page.heard.length === 0 && page.gaps.length === 0) return { messages, gaps };
+  }
+}
+
+async function feedOf(
+  chat: Chat,
+  { session, connection }: Person,
+  places: ReadonlyMap<Topic, EntryId> = new Map(),
+  follow = false,
+): Promise<Feed> {
+  const feed = new Feed(chat, { session, connection, echo: false }, { presence: false, follow });
+  await feed.start(places);
+  return feed;
+}
+
+describe('announcements that are late, doubled, out of order or lost', () => {
+  const seed = seedOfRun();
+
+  test(`every reader hears each message once and in order (SEED=${seed})`, async () => {
+    const random = randomFrom(seed);
+    const store = new StutteringStore(limits, random);
+    const chat = await startChat({ store, checkEvery: 50 });
+    const ann = await person(chat);
+    const hearers = await Promise.all(range(0, 5).map(async () => listen(chat, await person(chat))));
+
+    for (const index of range(0, 400)) {
+      await say(chat, ann, 'defaultRoom', index);
+      if (random() < 0.2) store.release();
+      if (random() < 0.1) await new Promise(setImmediate);
+    }
+    await eventually(() => hearers.every(({ link }) => link.heard.length >= 400));
+    for (const { link } of hearers) expect(link.texts).toEqual(range(0, 400));
+  });
+
+  test(`a reader that hops with its cursor hears each message once and in order (SEED=${seed})`, async () => {
+    const random = randomFrom(seed);
+    const store = new StutteringStore(limits, random);
+    const chat = await startChat({ store, checkEvery: 20 });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await chat.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chat.join(bob.session, bob.connection, 'kitchen', { listening: false });
+
+    const heard = new Map<string, unknown[]>([
+      ['defaultRoom', []],
+      ['kitchen', []],
+    ]);
+    let cursor = cursorOf(
+      chat,
+      new Map([[clientTopic(bob.session.id), '0-0'], ...(await chat.placesNow(bob.session))]),
+    );
+    let said = 0;
+    for (let hop = 0; hop < 120; hop += 1) {
+      for (const room of ['defaultRoom', 'kitchen', 'defaultRoom'])
+        if (random() < 0.7) await say(chat, ann, room, (said += 1));
+      if (random() < 0.3) store.release();
+      const places = placesOf(chat, bob.session, cursor);
+      if (random() < 0.5) {
+        const feed = await feedOf(chat, bob, places, random() < 0.5);
+        const page = await feed.next(1 + Math.floor(random() * 5));
+        for (const { json } of page.heard) {
+          const { room, message } = JSON.parse(json) as { room: string; message: unknown };
+          heard.get(room)?.push(message);
+        }
+        cursor = cursorOf(chat, page.places);
+        feed.close();
+      } else {
+        const { link, pusher, stop } = await listen(chat, bob, { places });
+        for (let turn = random() * 3; turn > 0; turn -= 1) await new Promise(setImmediate);
+        cursor = pusher.cursor;
+        for (const { room = '', message } of link.heard) heard.get(room)?.push(message);
+        stop();
+      }
+    }
+    const rest = await readAll(await feedOf(chat, bob, placesOf(chat, bob.session, cursor)));
+    for (const { room, message } of rest.messages) heard.get(room)?.push(message);
+
+    const all = [...(heard.get('defaultRoom') ?? []), ...(heard.get('kitchen') ?? [])] as number[];
+    expect(all.sort((a, b) => a - b)).toEqual(range(1, said + 1));
+    for (const messages of heard.values())
+      expect(messages).toEqual([...messages].sort((a, b) => Number(a) - Number(b)));
+  });
+});
+
+describe('a warm log', () => {
+  test('costs the store no read, however many stand at its end', async () => {
+    const store = new StutteringStore(limits, () => 0.5);
+    const chat = await startChat({ store, checkEvery: 1_000_000 });
+    const ann = await person(chat);
+    const hearers = await Promise.all(range(0, 20).map(async () => listen(chat, await person(chat))));
+    await say(chat, ann, 'defaultRoom', 'first');
+    await eventually(() => hearers.every(({ link }) => link.texts.length === 1));
+    const { reads } = store;
+    for (const index of range(0, 50)) await say(chat, ann, 'defaultRoom', index);
+    await eventually(() => hearers.every(({ link }) => link.texts.length === 51));
+    expect(store.reads - reads).toBe(0);
+  });
+
+  test('gives all hearers of a turn the very same Buffer, and the speaker its own', async () => {
+    const chat = await startChat();
+    const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];
+    const [atAnn, atBob, atEve] = await Promise.all([listen(chat, ann), listen(chat, bob), listen(chat, eve)]);
+    await Promise.all([
+      say(chat, ann, 'defaultRoom', 1),
+      say(chat, bob, 'defaultRoom', 2),
+      say(chat, ann, 'defaultRoom', 3),
+    ]);
+    await eventually(() => atEve.link.texts.length === 3);
+    expect(atEve.link.writes).toHaveLength(1);
+    expect(atAnn.link.texts).toEqual([2]);
+    expect(atBob.link.texts).toEqual([1, 3]);
+    const carol = await listen(chat, await person(chat));
+    await say(chat, ann, 'defaultRoom', 4);
+    await eventually(() => carol.link.texts.length === 1);
+    expect(carol.link.writes.at(-1)).toBe(atEve.link.writes.at(-1));
+  });
+});
+
+describe('a peer that is full', () => {
+  test('is pushed nothing, and everything when it has drained', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const { link, pusher } = await listen(chat, bob);
+    link.congested = true;
+    for (const index of range(0, 3000)) await say(chat, ann, 'defaultRoom', index);
+    await new Promise(setImmediate);
+    expect(link.writes).toEqual([]);
+    link.congested = false;
+    pusher.drained();
+    await eventually(() => link.heard.length === 3000);
+    expect(link.texts).toEqual(range(0, 3000));
+  });
+});
+
+describe('what is gone is told, once and in its place', () => {
+  const short = { ...limits, maxLogLength: 10 };
+
+  test('trimmed: with the count, then the rest; delivered and lost are all that was said', async () => {
+    const chat = await startChat({ store: new StutteringStore(short, () => 0.5) });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const places = await chat.placesNow(bob.session);
+    for (const index of range(0, 25)) await say(chat, ann, 'defaultRoom', index);
+    const { messages, gaps } = await readAll(await feedOf(chat, bob, places));
+    expect(gaps).toEqual([{ room: 'defaultRoom', reason: 'trimmed', lost: 15 }]);
+    expect(messages.map(({ message }) => message)).toEqual(range(15, 25));
+  });
+
+  test('to a link as well, before what follows', async () => {
+    const chat = await startChat({ store: new StutteringStore(short, () => 0.5) });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const places = await chat.placesNow(bob.session);
+    for (const index of range(0, 12)) await say(chat, ann, 'defaultRoom', index);
+    const { link } = await listen(chat, bob, { places });
+    await eventually(() => link.heard.length === 11);
+    expect(link.heard[0]).toEqual({ context: 'gap', room: 'defaultRoom', reason: 'trimmed', lost: 2 });
+    expect(link.texts).toEqual(range(2, 12));
+  });
+
+  test('expired: by the clock of the store', async () => {
+    let now = 1_000_000;
+    const store = new StutteringStore(
+      { ...limits, messageTTL: 1000 },
+      () => 0.5,
+      () => now,
+    );
+    const chat = await startChat({ store });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const places = await chat.placesNow(bob.session);
+    for (const index of range(0, 4)) await say(chat, ann, 'defaultRoom', index);
+    now += 1001;
+    await say(chat, ann, 'defaultRoom', 4);
+    const { messages, gaps } = await readAll(await feedOf(chat, bob, places));
+    expect(gaps).toEqual([{ room: 'defaultRoom', reason: 'expired', lost: 4 }]);
+    expect(messages.map(({ message }) => message)).toEqual([4]);
+  });
+
+  test('an own message is withheld, and moves the place all the same', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    const feed = await feedOf(chat, ann);
+    for (const index of range(0, 700)) await say(chat, ann, 'defaultRoom', index);
+    const page = await feed.next(50);
+    expect(page.heard).toEqual([]);
+    expect(page.places.get(roomTopic('defaultRoom'))).toBe(
+      (await chat.placesNow(ann.session)).get(roomTopic('defaultRoom')),
+    );
+  });
+});
+
+describe('a client’s rooms change while it is heard for', () => {
+  test('a room that it joins is heard from then on, one that it leaves no more', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const { link } = await listen(chat, bob);
+    for (const { session, connection } of [ann, bob])
+      await chat.join(session, connection, 'kitchen', { listening: false });
+    await say(chat, ann, 'kitchen', 'soup');
+    await eventually(() => link.texts.includes('soup'));
+    await chat.leave(bob.session, bob.connection, 'kitchen');
+    await say(chat, ann, 'kitchen', 'nobody');
+    await say(chat, ann, 'defaultRoom', 'marker');
+    await eventually(() => link.texts.includes('marker'));
+    expect(link.texts).toEqual(['soup', 'marker']);
+  });
+
+  test('also when it was another node that put it there', async () => {
+    const store = new StutteringStore(limits, () => 0.5);
+    const [here, there] = [await startChat({ store }), await startChat({ store })];
+    const [ann, bob] = [await person(here), await person(here)];
+    const { link } = await listen(here, bob);
+    await there.addMember(bob.session.id, 'kitchen');
+    await here.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await eventually(() => bob.session.rooms.has('kitchen'));
+    await say(here, ann, 'kitchen', 'soup');
+    await eventually(() => link.texts.includes('soup'));
+    await there.removeMember(bob.session.id, 'kitchen');
+    await eventually(() => !bob.session.rooms.has('kitchen'));
+    await expect(say(here, bob, 'kitchen', 'may I')).rejects.toMatchObject({ code: 'not_in_room' });
+  });
+});
+
+test('what is told to a client alone reaches it, now or later', async () => {
+  const chat = await startChat();
+  const bob = await person(chat);
+  await chat.tell(bob.session.id, 'early');
+  const { link } = await listen(chat, bob, { link: new KeptLink() });
+  await chat.tell(bob.session.id, { hush: true, context: 'user' });
+  await eventually(() => link.heard.length === 2);
+  expect(link.heard[0]).toEqual(expect.objectContaining({ message: 'early', from: 'earshot', context: 'user' }));
+  expect(link.heard[0]).not.toHaveProperty('room');
+  expect(link.heard[1]).toEqual(expect.objectContaining({ hush: true, from: 'earshot' }));
+});
