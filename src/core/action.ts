@@ -41,7 +41,9 @@ export function defineAction<I extends z.ZodObject, Api>(definition: ActionDefin
   const { run, ...rest } = definition;
   return {
     ...rest,
-    perform: async (params, context) => run({ ...context, params: parseInputs(definition.inputs, params) }),
+    // A throw and a rejection are the same to whoever asked.
+    perform: (params, context) =>
+      Promise.resolve(params).then((given) => run({ ...context, params: parseInputs(definition.inputs, given) })),
   };
 }
 

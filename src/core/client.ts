@@ -55,9 +55,9 @@ export class Client {
     readonly peer: Peer,
     readonly rates: Rates,
   ) {
-    const { connection, flush } = chat.connection(session, peer);
-    this.connection = connection;
-    this.flush = flush;
+    const opened = chat.connection(session, peer);
+    this.connection = opened.connection;
+    this.flush = () => opened.flush();
   }
 
   get id(): string {
@@ -68,7 +68,7 @@ export class Client {
   async say(params: SayParams): Promise<Said> {
     this.rates.say(this.id, this.peer.remoteIP);
     if (params.message === undefined || params.message === '') throw new ChatError('message_required');
-    if (params.key !== undefined && (params.key === '' || [...params.key].length > KEY_LENGTH)) {
+    if (params.key !== undefined && (params.key === '' || params.key.length > KEY_LENGTH)) {
       throw new ChatError('invalid_parameter', `key must have 1 to ${String(KEY_LENGTH)} characters`);
     }
     const room = this.chat.roomFor(this.session, named(params.room));
@@ -144,7 +144,11 @@ export class Client {
       throw new ChatError('invalid_parameter', 'before must be the id of a message');
     }
     const entries = await this.chat.history(this.session, room, params.limit, params.before);
-    const heard = await hearThrough(this.chat.middleware, entries, { ...this, echo: true });
+    const heard = await hearThrough(this.chat.middleware, entries, {
+      session: this.session,
+      connection: this.connection,
+      echo: true,
+    });
     return heard.map(({ json }) => json);
   }
 

@@ -70,7 +70,7 @@ export class Feed implements Reader, Hearer {
   async next(limit: number): Promise<Page> {
     for (;;) {
       const tracks = [...this.#tracks.values()];
-      const batches = await Promise.all(tracks.map((track) => this.#batch(track, limit)));
+      const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, limit)));
       const page = await this.#assemble(tracks, batches, limit);
       if (page) return page;
     }

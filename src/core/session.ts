@@ -40,7 +40,9 @@ export class Session {
   matched(key: string): string | undefined {
     if (key === 'id') return this.id;
     const value = this.attributes.get(key);
-    return value === undefined || value === null || typeof value === 'object' ? undefined : String(value as string);
+    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+      ? String(value)
+      : undefined;
   }
 
   enter(room: string, heard: HeardRoom): void {

@@ -100,7 +100,7 @@ export class Sessions {
     session.writing += 1;
     try {
       let version = await store.writeClient(session.id, change, { ttlMs, create });
-      version ??= await store.writeClient(session.id, { ...recordOf(session), ...change }, { ttlMs, create: true });
+      version ??= await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
       if (version === undefined || version <= session.version) return;
       const foreign = version > session.version + 1 && this.#up.get(session.id)?.session === session;
       session.version = version;
@@ -194,6 +194,9 @@ export class Sessions {
     tail.onChanged = (version) => {
       if (session.writing === 0 && version > session.version) this.#refresh(session);
     };
+    tail.onStale = () => {
+      this.#refresh(session);
+    };
     // What changed between the record's being read and its being followed was announced to nobody here.
     if (!session.isNew) await this.refresh(session);
     this.#up.set(session.id, live);
@@ -223,19 +226,21 @@ export class Sessions {
       this.#live.delete(id);
       if (live.tail) {
         live.tail.onChanged = undefined;
+        live.tail.onStale = undefined;
         this.options.tails.release(live.tail, watcher);
       }
     }
   }
 }
 
-/** All that a session knows, as a change that makes its record. */
-function recordOf(session: Session): ClientChange {
+/** All that a session knows and what is changed about it, as a change that makes its record. */
+function recordOf(session: Session, change: ClientChange): ClientChange {
   return {
     revived: 'reset',
     room: session.room,
-    rooms: new Map(session.rooms),
-    attributes: new Map(session.attributes),
-    places: session.places,
+    ...change,
+    rooms: new Map([...session.rooms, ...(change.rooms ?? [])]),
+    attributes: new Map([...session.attributes, ...(change.attributes ?? [])]),
+    places: new Map([...session.places, ...(change.places ?? [])]),
   };
 }

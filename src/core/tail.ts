@@ -118,11 +118,17 @@ export class Tail implements Follower {
       this.#push(new LogEntry(this.topic, entry));
       this.#wave();
     } else if (this.#resync !== undefined || compareEntryIds(entry.id, this.#last) > 0 || !this.#has(entry.id)) {
-      this.stale();
+      this.check();
     }
   }
 
   stale(): void {
+    this.onStale?.();
+    this.check();
+  }
+
+  /** Looks whether the log goes on behind what is known; costs one read. */
+  check(): void {
     this.#again = true;
     this.#resync ??= this.#catchUp().finally(() => {
       this.#resync = undefined;
@@ -131,6 +137,8 @@ export class Tail implements Follower {
 
   /** Set by the session of a client's topic: it looks to the record. */
   onChanged: ((version: number) => void) | undefined;
+  /** The same, when it is not known what was announced meanwhile. */
+  onStale: (() => void) | undefined;
 
   changed(version: number): void {
     this.onChanged?.(version);

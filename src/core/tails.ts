@@ -79,7 +79,7 @@ export class Tails {
 
   /** Announcements may have been lost: every log is looked at again. */
   stale(): void {
-    for (const { tail, unfollow } of this.#held.values()) if (unfollow) tail.stale();
+    for (const { tail, unfollow } of this.#held.values()) if (unfollow) tail.check();
   }
 
   close(): void {
@@ -134,7 +134,7 @@ export class Tails {
         held.unfollow();
         this.#held.delete(topic);
       } else if (index % 10 === turn) {
-        held.tail.stale();
+        held.tail.check();
       }
     }
   }

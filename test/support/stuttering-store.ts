@@ -38,7 +38,7 @@ export class StutteringStore extends MemoryStore {
   }
 
   /** Lets what was held back arrive now, in any order. */
-  release(): void {
+  letArrive(): void {
     while (this.#held.length > 0) this.#held.splice(Math.floor(this.random() * this.#held.length), 1)[0]?.();
   }
 }

@@ -1,0 +1,503 @@
+import type { ChatMiddleware } from '../../src/core/middleware';
+import { NODE_LEASE } from '../../src/core/settings';
+import { MemoryStore } from '../../src/store/memory-store';
+import { closeChats, limits, listen, peer, person, personOf, startChat, type Person } from '../support/core';
+import { eventually } from '../support/eventually';
+import { StutteringStore } from '../support/stuttering-store';
+import type { Chat } from '../../src/core/chat';
+
+afterEach(closeChats);
+
+const join = async (chat: Chat, { session, connection }: Person, room: string, listening = false): Promise<void> => {
+  await chat.join(session, connection, room, { listening });
+};
+const leave = (chat: Chat, { session, connection }: Person, room: string): Promise<void> =>
+  chat.leave(session, connection, room);
+const say = (chat: Chat, { session, connection }: Person, room: string, message: unknown, key?: string) =>
+  chat.say(session, connection, room, message, { key });
+const members = async (chat: Chat, room: string): Promise<string[]> =>
+  (await chat.view(room)).members.map(({ id }) => id);
+
+describe('coming in', () => {
+  test('a new client stands in the default room, and it is its current one', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    expect(ann.session.room).toBe('defaultRoom');
+    expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
+    expect((await chat.store.client(ann.session.id))?.room).toBe('defaultRoom');
+  });
+
+  test('without a default room it stands nowhere, and has to name one', async () => {
+    const chat = await startChat({ settings: { defaultRoom: null } });
+    const ann = await person(chat);
+    expect(ann.session.room).toBeNull();
+    expect(() => chat.roomFor(ann.session, undefined)).toThrow('a room is required');
+    expect(chat.roomFor(ann.session, 'kitchen')).toBe('kitchen');
+  });
+
+  test('a hook that keeps it out of the default room does not keep it out of the server', async () => {
+    const chat = await startChat({
+      middleware: [
+        {
+          name: 'closed',
+          join: () => {
+            throw new Error('members only');
+          },
+        },
+      ],
+    });
+    const ann = await person(chat);
+    expect(ann.session.room).toBeNull();
+    expect(ann.session.rooms.size).toBe(0);
+    expect((await chat.store.client(ann.session.id))?.rooms.size).toBe(0);
+  });
+
+  test('rooms of the settings are there from the start', async () => {
+    const chat = await startChat({ settings: { startingRooms: ['kitchen', 'hall'], createRoomsOnJoin: false } });
+    expect(await chat.store.rooms()).toEqual(['defaultRoom', 'hall', 'kitchen']);
+  });
+});
+
+describe('rooms', () => {
+  test('joining makes one, and saying it twice is refused', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    await join(chat, ann, 'kitchen');
+    expect(await members(chat, 'kitchen')).toEqual([ann.session.id]);
+    await expect(join(chat, ann, 'kitchen')).rejects.toMatchObject({
+      code: 'already_in_room',
+      message: 'connection already in this room (kitchen)',
+    });
+    await expect(join(chat, ann, 'kitchen', true)).rejects.toMatchObject({ code: 'already_in_room' });
+  });
+
+  test('with createRoomsOnJoin off, one must have been added', async () => {
+    const chat = await startChat({ settings: { createRoomsOnJoin: false } });
+    const ann = await person(chat);
+    await expect(join(chat, ann, 'kitchen')).rejects.toMatchObject({
+      code: 'room_not_found',
+      message: 'room does not exist',
+    });
+    expect(ann.session.rooms.has('kitchen')).toBe(false);
+    expect((await chat.store.client(ann.session.id))?.rooms.has('kitchen')).toBe(false);
+    await chat.add('kitchen');
+    await expect(chat.add('kitchen')).rejects.toMatchObject({ code: 'room_exists' });
+    await join(chat, ann, 'kitchen');
+    await expect(chat.broadcast('cellar', 'anybody?')).rejects.toMatchObject({ code: 'room_not_found' });
+  });
+
+  test('no more than roomsPerClient, the default room counted', async () => {
+    const chat = await startChat({ settings: { roomsPerClient: 3 } });
+    const ann = await person(chat);
+    await join(chat, ann, 'one');
+    await join(chat, ann, 'two', true);
+    await expect(join(chat, ann, 'three')).rejects.toMatchObject({
+      code: 'too_many_rooms',
+      message: 'you are in too many rooms (3 at most)',
+    });
+    await leave(chat, ann, 'one');
+    await join(chat, ann, 'three');
+  });
+
+  test('leaving: no member any more, and its current room is none', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await leave(chat, ann, 'defaultRoom');
+    expect(ann.session.room).toBeNull();
+    expect(await members(chat, 'defaultRoom')).toEqual([bob.session.id]);
+    await expect(leave(chat, ann, 'defaultRoom')).rejects.toMatchObject({ code: 'not_in_room' });
+    expect((await chat.store.client(ann.session.id))?.room).toBeNull();
+  });
+
+  test('a listener hears, is no member, and cannot say; it may become a member', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await join(chat, ann, 'kitchen');
+    await join(chat, bob, 'kitchen', true);
+    const { link } = await listen(chat, bob);
+    expect(await members(chat, 'kitchen')).toEqual([ann.session.id]);
+    await expect(say(chat, bob, 'kitchen', 'psst')).rejects.toMatchObject({ code: 'not_in_room' });
+    await say(chat, ann, 'kitchen', 'soup');
+    await eventually(() => link.texts.includes('soup'));
+    await join(chat, bob, 'kitchen');
+    await say(chat, bob, 'kitchen', 'thanks');
+    expect((await members(chat, 'kitchen')).sort()).toEqual([ann.session.id, bob.session.id].sort());
+  });
+
+  test('changing: into the new one and out of the old one', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    await chat.changeRoom(ann.session, ann.connection, 'kitchen');
+    expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
+    expect(ann.session.room).toBe('kitchen');
+    await chat.changeRoom(ann.session, ann.connection, 'kitchen');
+    expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
+  });
+
+  test('changing into a room where it is already only leaves the old one', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    await join(chat, ann, 'kitchen');
+    await chat.changeRoom(ann.session, ann.connection, 'kitchen');
+    expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
+  });
+
+  test.each<[string, ChatMiddleware]>([
+    [
+      'its join',
+      {
+        name: 'no',
+        join: (_, room) => {
+          if (room === 'kitchen') throw new Error('no');
+        },
+      },
+    ],
+    [
+      'the leave of the old one',
+      {
+        name: 'no',
+        leave: (_, room) => {
+          if (room === 'defaultRoom') throw new Error('no');
+        },
+      },
+    ],
+  ])('when %s is refused nothing changes', async (_what, middleware) => {
+    const chat = await startChat({ middleware: [middleware] });
+    const ann = await person(chat);
+    await expect(chat.changeRoom(ann.session, ann.connection, 'kitchen')).rejects.toMatchObject({
+      code: 'forbidden',
+      message: 'no',
+    });
+    expect([...ann.session.rooms.keys()]).toEqual(['defaultRoom']);
+    expect(ann.session.room).toBe('defaultRoom');
+    expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
+  });
+
+  test('destroying one puts everybody out of it', async () => {
+    const left: string[] = [];
+    const chat = await startChat({ middleware: [{ name: 'leaves', leave: ({ id }) => void left.push(id) }] });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    for (const each of [ann, bob]) await join(chat, each, 'kitchen');
+    await chat.destroy('kitchen');
+    expect(await chat.store.roomExists('kitchen')).toBe(false);
+    expect(left.sort()).toEqual([ann.session.id, bob.session.id].sort());
+    expect((await chat.store.client(ann.session.id))?.rooms.has('kitchen')).toBe(false);
+    await expect(chat.destroy('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
+    await expect(chat.view('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
+  });
+});
+
+describe('saying', () => {
+  test('answers where and when it was put', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    const said = await say(chat, ann, 'defaultRoom', 'hello');
+    expect(said).toEqual({
+      room: 'defaultRoom',
+      id: expect.stringMatching(/^\d+-1$/),
+      sentAt: Number(said.id.split('-')[0]),
+    });
+  });
+
+  test('with a key it is said once per client and room', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await join(chat, ann, 'kitchen');
+    const first = await say(chat, ann, 'defaultRoom', 'hello', 'k');
+    expect(await say(chat, ann, 'defaultRoom', 'something else', 'k')).toEqual(first);
+    expect((await say(chat, bob, 'defaultRoom', 'hello', 'k')).id).not.toBe(first.id);
+    // Ids are a room's own: both rooms may have the same.
+    expect(await say(chat, ann, 'kitchen', 'hello', 'k')).toMatchObject({ room: 'kitchen' });
+    expect((await chat.store.read('room:kitchen', '0-0', 10)).entries).toHaveLength(1);
+    expect((await say(chat, ann, 'defaultRoom', 'hello')).id).toMatch(/-3$/);
+  });
+
+  test('a socket is told the same of a room that is not there; a web client is told that it is not', async () => {
+    const chat = await startChat();
+    const [ann, web] = [await person(chat), await person(chat, 'web')];
+    await expect(say(chat, ann, 'nowhere', 'x')).rejects.toMatchObject({ code: 'not_in_room' });
+    await expect(say(chat, web, 'nowhere', 'x')).rejects.toMatchObject({ code: 'room_not_found' });
+    await chat.add('kitchen');
+    await expect(say(chat, web, 'kitchen', 'x')).rejects.toMatchObject({ code: 'not_in_room' });
+  });
+
+  test('a message is measured in bytes, as text or as JSON', async () => {
+    const chat = await startChat({ settings: { messageBytes: 6 } });
+    const ann = await person(chat);
+    await say(chat, ann, 'defaultRoom', 'ééé');
+    await expect(say(chat, ann, 'defaultRoom', 'éééa')).rejects.toMatchObject({ code: 'too_large', status: 413 });
+    await say(chat, ann, 'defaultRoom', [1, 22]);
+    await expect(say(chat, ann, 'defaultRoom', [1, 222])).rejects.toMatchObject({ code: 'too_large' });
+    const open = await startChat({ settings: { messageBytes: 0 } });
+    await say(open, await person(open), 'defaultRoom', 'x'.repeat(1_000_000));
+  });
+
+  test('the server speaks by its name, or in somebody’s', async () => {
+    const chat = await startChat();
+    const bob = await person(chat);
+    const { link } = await listen(chat, bob);
+    await chat.broadcast('defaultRoom', { time: 1 });
+    await chat.broadcast('defaultRoom', 'as the weather', { from: 'weather' });
+    await eventually(() => link.heard.length === 2);
+    expect(link.heard[0]).toMatchObject({
+      from: 'earshot',
+      message: { time: 1 },
+      room: 'defaultRoom',
+      context: 'user',
+    });
+    expect(link.heard[1]).toMatchObject({ from: 'weather', message: 'as the weather' });
+  });
+
+  test('a match is for those whose attribute has that value, as text; the id can be matched, nothing else of ours', async () => {
+    const chat = await startChat();
+    const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];
+    await chat.setAttributes(
+      bob.session,
+      new Map<string, unknown>([
+        ['auth', true],
+        ['level', 3],
+        ['deep', { a: 1 }],
+      ]),
+    );
+    bob.session.attributes.set('auth', true).set('level', 3).set('deep', { a: 1 });
+    const [{ link: atBob }, { link: atEve }] = [await listen(chat, bob), await listen(chat, eve)];
+    const tell = (key: string, value: string, message: string) =>
+      chat.say(ann.session, ann.connection, 'defaultRoom', message, { match: { key, value } });
+    await tell('auth', 'true', 'auth');
+    await tell('level', '3', 'level');
+    await tell('id', eve.session.id, 'eve');
+    await tell('deep', '[object Object]', 'deep');
+    await tell('rooms', 'defaultRoom', 'rooms');
+    await say(chat, ann, 'defaultRoom', 'all');
+    await eventually(() => atBob.texts.includes('all') && atEve.texts.includes('all'));
+    expect(atBob.texts).toEqual(['auth', 'level', 'all']);
+    expect(atEve.texts).toEqual(['eve', 'all']);
+  });
+});
+
+describe('history', () => {
+  test('is off unless the settings allow it, and never more than they allow', async () => {
+    const off = await startChat();
+    const ann = await person(off);
+    await expect(off.history(ann.session, 'defaultRoom', undefined, undefined)).rejects.toMatchObject({
+      code: 'history_disabled',
+    });
+
+    const chat = await startChat({ settings: { history: 3 } });
+    const bob = await person(chat);
+    for (const text of ['1', '2', '3', '4', '5']) await say(chat, bob, 'defaultRoom', text);
+    const texts = async (limit?: number, before?: string) =>
+      (await chat.history(bob.session, 'defaultRoom', limit, before)).map(
+        ({ json }) => (JSON.parse(json) as { message: string }).message,
+      );
+    expect(await texts()).toEqual(['3', '4', '5']);
+    expect(await texts(100)).toEqual(['3', '4', '5']);
+    expect(await texts(2)).toEqual(['4', '5']);
+    const fourth = (await chat.history(bob.session, 'defaultRoom', 2, undefined))[0]?.id;
+    expect(await texts(2, fourth)).toEqual(['2', '3']);
+    await expect(chat.history(bob.session, 'kitchen', 1, undefined)).rejects.toMatchObject({ code: 'not_in_room' });
+  });
+});
+
+describe('going and coming back', () => {
+  test('a clean end leaves at once, a dropped link after the grace, unless it is back', async () => {
+    const chat = await startChat({ settings: { reconnectGrace: 40 } });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const [atAnn, atBob] = [await listen(chat, ann), await listen(chat, bob)];
+    atAnn.stop(true);
+    await eventually(async () => (await members(chat, 'defaultRoom')).length === 1);
+
+    atBob.stop(false);
+    expect(await members(chat, 'defaultRoom')).toEqual([bob.session.id]);
+    const back = await listen(chat, bob);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(await members(chat, 'defaultRoom')).toEqual([bob.session.id]);
+    back.stop(false);
+    await eventually(async () => (await members(chat, 'defaultRoom')).length === 0);
+  });
+
+  test('while one link holds the client, another’s end is no leave', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    const [first, second] = [await listen(chat, ann), await listen(chat, ann)];
+    first.stop();
+    expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
+    second.stop();
+    await eventually(async () => (await members(chat, 'defaultRoom')).length === 0);
+  });
+
+  test('members of a killed node are gone after its lease, each leave told once by the node that noticed', async () => {
+    let now = 1_000_000;
+    const store = new MemoryStore(limits, () => now);
+    const left: string[] = [];
+    const leaves: ChatMiddleware = { name: 'leaves', leave: ({ id }) => void left.push(id) };
+    const [dead, alive] = [
+      await startChat({ store, leaseEvery: 1_000_000 }),
+      await startChat({ store, leaseEvery: 1_000_000, middleware: [leaves] }),
+    ];
+    const [ann, bob] = [await person(dead), await person(alive)];
+    await Promise.all([listen(dead, ann), listen(alive, bob)]);
+    now += NODE_LEASE - 1;
+    await alive.leases.round();
+    expect(await members(alive, 'defaultRoom')).toHaveLength(2);
+    now += 2;
+    await Promise.all([alive.leases.round(), alive.leases.round()]);
+    expect(left).toEqual([ann.session.id]);
+    expect(await members(alive, 'defaultRoom')).toEqual([bob.session.id]);
+  });
+
+  test('a node that was thought dead puts its people back, at their old places', async () => {
+    let now = 1_000_000;
+    const store = new MemoryStore(limits, () => now);
+    const [slow, quick] = [
+      await startChat({ store, leaseEvery: 1_000_000 }),
+      await startChat({ store, leaseEvery: 1_000_000 }),
+    ];
+    const [ann, bob] = [await person(slow), await person(quick)];
+    await Promise.all([listen(slow, ann), listen(quick, bob)]);
+    const floor = ann.session.rooms.get('defaultRoom')?.floor;
+    now += NODE_LEASE + 1;
+    await quick.leases.round();
+    expect(await members(quick, 'defaultRoom')).toEqual([bob.session.id]);
+    await slow.leases.round();
+    expect((await members(quick, 'defaultRoom')).sort()).toEqual([ann.session.id, bob.session.id].sort());
+    expect((await store.membership('defaultRoom', ann.session.id))?.floor).toBe(floor);
+  });
+
+  test('a web client that stays away is gone from view after its first minute, and is back when it comes back', async () => {
+    let now = 1_000_000;
+    const store = new MemoryStore(limits, () => now);
+    const chat = await startChat({ store, leaseEvery: 1_000_000, settings: { httpClientMessageTTL: 300_000 } });
+    const [web, bob] = [await person(chat, 'web'), await person(chat)];
+    await listen(chat, bob);
+    now += 60_001;
+    await chat.leases.round();
+    expect(await members(chat, 'defaultRoom')).toEqual([bob.session.id]);
+
+    await say(chat, bob, 'defaultRoom', 'while you were away');
+    const session = await chat.sessions.load(web.session.id);
+    if (!session) throw new Error('the record has gone');
+    const back = personOf(chat, session, 'web');
+    await chat.touch(session, back.connection);
+    expect((await members(chat, 'defaultRoom')).sort()).toEqual([web.session.id, bob.session.id].sort());
+    expect(session.rooms.get('defaultRoom')?.floor).toBe(web.session.rooms.get('defaultRoom')?.floor);
+    expect((await chat.placesNow(session)).get('room:defaultRoom')).toBeDefined();
+  });
+
+  test('saying where the lease ran out joins again first', async () => {
+    let now = 1_000_000;
+    const store = new MemoryStore(limits, () => now);
+    const chat = await startChat({ store, leaseEvery: 1_000_000 });
+    const ann = await person(chat);
+    now += NODE_LEASE + 1;
+    await chat.leases.round();
+    expect(await members(chat, 'defaultRoom')).toEqual([]);
+    await say(chat, ann, 'defaultRoom', 'still here');
+    expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
+  });
+
+  test('but not where it was put out, nor where a hook keeps it out by now', async () => {
+    let now = 1_000_000;
+    let banned = false;
+    const store = new StutteringStore(
+      limits,
+      () => 0.5,
+      () => now,
+    );
+    const ban: ChatMiddleware = {
+      name: 'ban',
+      join: () => {
+        if (banned) throw new Error('banned');
+      },
+    };
+    const chat = await startChat({ store, leaseEvery: 1_000_000, middleware: [ban] });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await chat.removeMember(bob.session.id, 'defaultRoom');
+    await expect(say(chat, bob, 'defaultRoom', 'may I')).rejects.toMatchObject({ code: 'not_in_room' });
+    expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
+    await expect(chat.removeMember(bob.session.id, 'defaultRoom')).rejects.toMatchObject({ code: 'not_in_room' });
+
+    banned = true;
+    now += NODE_LEASE + 1;
+    await chat.leases.round();
+    await expect(say(chat, ann, 'defaultRoom', 'may I')).rejects.toMatchObject({ code: 'not_in_room' });
+    expect(ann.session.rooms.size).toBe(0);
+    expect((await store.client(ann.session.id))?.rooms.size).toBe(0);
+  });
+
+  test('a record lives while anything hears for it, and dies with its TTL after', async () => {
+    let now = 1_000_000;
+    const store = new MemoryStore(limits, () => now);
+    const chat = await startChat({ store, leaseEvery: 10, settings: { httpClientMessageTTL: 200 } });
+    const ann = await person(chat);
+    const { stop } = await listen(chat, ann);
+    for (let step = 0; step < 10; step += 1) {
+      now += 100;
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      await chat.leases.round();
+    }
+    expect(await store.client(ann.session.id)).toBeDefined();
+    stop();
+    now += 201;
+    expect(await store.client(ann.session.id)).toBeUndefined();
+  });
+});
+
+describe('the store lost everything', () => {
+  test('members, their rooms and the secret are put back as their nodes know them, and readers are told', async () => {
+    const chat = await startChat({ store: new MemoryStore(limits), leaseEvery: 1_000_000 });
+    const ann = await person(chat);
+    await join(chat, ann, 'kitchen');
+    await chat.setAttributes(ann.session, new Map([['auth', 'true']]));
+    ann.session.attributes.set('auth', 'true');
+    const { link } = await listen(chat, ann);
+    await chat.broadcast('kitchen', 'before');
+    await eventually(() => link.texts.includes('before'));
+
+    const { store } = chat;
+    await Promise.all([store.removeRoom('kitchen'), store.removeClient(ann.session.id)]);
+    // removeRoom tells its own; what is tested is a store that forgot.
+    ann.session.rooms.set('kitchen', { listening: false, floor: ann.session.rooms.get('kitchen')?.floor ?? '1-0' });
+    await chat.leases.round();
+    expect(await members(chat, 'kitchen')).toEqual([ann.session.id]);
+    expect((await store.membership('kitchen', ann.session.id))?.afterReset).toBe(true);
+    const record = await store.client(ann.session.id);
+    expect(record).toMatchObject({ revived: 'reset', room: 'defaultRoom' });
+    expect(record?.attributes.get('auth')).toBe('true');
+    expect([...(record?.rooms.keys() ?? [])].sort()).toEqual(['defaultRoom', 'kitchen']);
+    await chat.broadcast('kitchen', 'after');
+    await eventually(() => link.texts.includes('after'));
+    expect(link.heard.filter(({ context }) => context === 'gap')).toEqual([
+      { context: 'gap', room: 'kitchen', reason: 'reset', lost: null },
+    ]);
+  });
+});
+
+describe('places', () => {
+  test('nothing from before the join, whatever the cursor says', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await join(chat, ann, 'kitchen');
+    await say(chat, ann, 'kitchen', 'secret');
+    await join(chat, bob, 'kitchen');
+    const floor = bob.session.rooms.get('kitchen')?.floor;
+    expect(await chat.placeIn(bob.session, 'kitchen', '1-1')).toEqual({ place: floor, loss: undefined });
+    expect(await chat.placeIn(bob.session, 'kitchen', '0-0')).toEqual({ place: floor, loss: undefined });
+    await expect(chat.placeIn(bob.session, 'cellar', undefined)).rejects.toMatchObject({ code: 'not_in_room' });
+  });
+
+  test('of a client whose record was lost: told how, for what it had before and for nothing else', async () => {
+    const chat = await startChat();
+    const session = await chat.welcome('x'.repeat(22), peer('web'), 'expired');
+    const floor = session.rooms.get('defaultRoom')?.floor ?? '';
+    expect(await chat.placeIn(session, 'defaultRoom', undefined)).toEqual({
+      place: floor,
+      loss: { reason: 'expired', lost: null },
+    });
+    expect(await chat.placeIn(session, 'defaultRoom', '5-5')).toEqual({
+      place: floor,
+      loss: { reason: 'expired', lost: null },
+    });
+    expect(await chat.placeIn(session, 'defaultRoom', floor)).toEqual({ place: floor, loss: undefined });
+  });
+});
