@@ -70,7 +70,11 @@ export class Sessions {
   /** The client's session, or undefined when there is no record of it. */
   async load(id: string): Promise<Session | undefined> {
     const live = this.#up.get(id);
-    if (live) return live.session;
+    if (live) {
+      // It has come back, be it that its first request still waits here.
+      live.session.isNew = false;
+      return live.session;
+    }
     const record = await this.options.store.client(id);
     if (!record) return undefined;
     const session = new Session(id);

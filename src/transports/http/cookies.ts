@@ -1,4 +1,5 @@
 /** The cookies that an answer sets, and what the ones that come back are taken for. */
+import type { IncomingMessage } from 'node:http';
 
 export interface CookieOptions {
   readonly secure: boolean;
@@ -17,4 +18,14 @@ export function cookieText(cookies: unknown, name: string): string | undefined {
   if (typeof cookies !== 'object' || cookies === null || !Object.hasOwn(cookies, name)) return undefined;
   const value = (cookies as Record<string, unknown>)[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+/**
+ * A request's cookie. One that is there twice with two values is none: a neighbour on the same domain may have planted
+ * the first, to have us take the browser for its own client.
+ */
+export function requestCookie(request: IncomingMessage & { cookies?: unknown }, name: string): string | undefined {
+  const pairs = (request.headers.cookie ?? '').split(';').map((pair) => pair.trim());
+  const given = new Set(pairs.filter((pair) => pair.startsWith(`${name}=`)));
+  return given.size > 1 ? undefined : cookieText(request.cookies, name);
 }

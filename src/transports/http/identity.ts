@@ -7,8 +7,9 @@ import type { Peer } from '../../core/connection';
 import type { Rates } from '../../core/rate';
 import type { Session } from '../../core/session';
 import { sessionTTL } from '../../core/settings';
+import type { TokenReading } from '../../core/tokens';
 import type { Origins } from '../address';
-import { cookieText, setCookie } from './cookies';
+import { cookieText, requestCookie, setCookie } from './cookies';
 import type { Params } from './params';
 
 export interface IdentityOptions {
@@ -31,149 +32,212 @@ export interface Identified {
   readonly token: string | undefined;
 }
 
-export const ACK_COOKIE = 'chatAck';
-export const ROOM_COOKIE = '__room';
+type OurToken = Extract<TokenReading, { readonly outcome: 'ours' }>;
+
+const ACK_COOKIE = 'chatAck';
+const ROOM_COOKIE = '__room';
 
 /** The headers of a fingerprint: they stay the same from request to request of one client. No header names an id. */
 const STATIC_HEADERS = ['user-agent', 'accept-language', 'accept-encoding'] as const;
+
+/**
+ * Seconds that our cookies outlive the record. A stream keeps its client without ever setting a cookie again, and who
+ * comes back late is told under its old id what it has missed.
+ */
+const COOKIE_GRACE = 86_400;
+
+/** What of a record's time of birth goes into `chatAck`. */
+const BIRTHS = 1_000_000;
 
 export class Identity {
   constructor(readonly options: IdentityOptions) {}
 
   /** The request would be known by what its kind of client sends, so nothing but its shape protects it. */
   isLookalike(request: Request): boolean {
-    const { onlyStaticElements, cookieKey } = this.options;
-    return onlyStaticElements && !this.#bearer(request) && cookieText(request.cookies, cookieKey) === undefined;
+    if (!this.options.onlyStaticElements || this.#bearer(request)?.outcome === 'ours') return false;
+    return this.#ours(this.#sessionCookie(request)) === undefined;
   }
 
-  /** @throws ChatError session_unknown, session_expired, too_many_requests */
-  async identify(request: Request, params: Params): Promise<Identified> {
-    const { chat, origins, cookieKey, onlyStaticElements } = this.options;
-    const secure = origins.secure(request);
-    const peer = this.#peer(request, params);
-    const known = (session: Session, acknowledged?: number): Identified => {
-      const client = new Client(chat, session, peer(session.id), this.options.rates);
-      return { client, cookies: [], acknowledged, secure, token: undefined };
-    };
-
+  /**
+   * @param anonymous any site's page may have made the request: who the browser is known as is not listened to, and no
+   * cookie is set
+   * @throws ChatError session_unknown, session_expired, too_many_requests
+   */
+  async identify(request: Request, params: Params, anonymous: boolean): Promise<Identified> {
+    const { chat, onlyStaticElements } = this.options;
     const bearer = this.#bearer(request);
-    if (bearer !== undefined) {
-      const reading = chat.tokens.read(bearer);
-      if (reading.outcome === 'forged') throw new ChatError('session_unknown');
-      if (reading.outcome === 'ours') return known(await this.#bearerSession(reading, peer(reading.id)));
+    if (bearer?.outcome === 'forged') throw new ChatError('session_unknown');
+    if (bearer?.outcome === 'ours') {
+      const session = await this.#bearerSession(bearer, this.#peer(request, params, bearer.id));
+      return this.#identified(request, params, session);
     }
+    if (anonymous) return this.#identified(request, params, (await this.#make(request, params)).session);
 
-    const cookie = cookieText(request.cookies, cookieKey);
-    const reading = cookie === undefined ? undefined : chat.tokens.read(cookie);
-    if (cookie !== undefined && reading?.outcome === 'ours') {
-      const session = await chat.sessions.load(reading.id);
-      const ack = cookieText(request.cookies, ACK_COOKIE);
-      const acknowledged = ack !== undefined && /^\d{1,15}$/.test(ack) ? Number(ack) : undefined;
-      const maxAge = Math.ceil(sessionTTL(chat.settings) / 1000);
-      if (session) {
-        const identified = known(session, acknowledged);
-        // The browser's clock runs against the cookie as ours does against the record: both are renewed together.
-        if (chat.isDue(session)) identified.cookies.push(setCookie(cookieKey, cookie, { secure, maxAge }));
-        return identified;
-      }
-      const revived = await this.#revive(reading, peer(reading.id));
-      await this.#backInto(revived, peer(reading.id), cookieText(request.cookies, ROOM_COOKIE));
-      return { ...known(revived, acknowledged ?? 0), cookies: [setCookie(cookieKey, cookie, { secure, maxAge })] };
-    }
+    const cookie = this.#sessionCookie(request);
+    const reading = this.#ours(cookie);
+    if (cookie !== undefined && reading) return this.#byCookie(request, params, cookie, reading);
 
     if (onlyStaticElements) {
-      const headers = STATIC_HEADERS.map((name) => request.headers[name] ?? '');
-      const id = chat.tokens.fingerprintId([origins.address(request), ...headers]);
-      const session = await chat.sessions.load(id);
-      if (session) return known(session);
-      this.options.rates.newClient(origins.address(request));
-      return known(await chat.welcome(id, peer(id), 'expired'));
+      return this.#identified(request, params, await this.#lookalike(request, params));
     }
 
-    const made = await this.#make(request, peer);
-    const maxAge = Math.ceil(sessionTTL(chat.settings) / 1000);
-    const cookies = [
-      setCookie(cookieKey, made.token, { secure, maxAge }),
-      setCookie(ACK_COOKIE, '0', { secure, maxAge }),
-    ];
-    return { ...known(made.session, 0), cookies };
+    const { session, token } = await this.#make(request, params);
+    return this.#identified(request, params, session, {
+      acknowledged: 0,
+      cookies: [this.#cookie(request, token), this.ackCookie(session, 0, this.#secure(request))],
+    });
   }
 
   /** A new client that keeps its token itself. */
   async connect(request: Request, params: Params): Promise<Identified> {
-    const { chat, rates, origins } = this.options;
-    const peer = this.#peer(request, params);
-    const { session, token } = await this.#make(request, peer);
-    const client = new Client(chat, session, peer(session.id), rates);
-    return { client, cookies: [], acknowledged: undefined, secure: origins.secure(request), token };
+    const { session, token } = await this.#make(request, params);
+    return this.#identified(request, params, session, { token });
   }
 
   /** The public id behind a handshake's cookie, for a socket's `fingerprint`. */
   cookieId(cookies: unknown): string | undefined {
-    const cookie = cookieText(cookies, this.options.cookieKey);
-    const reading = cookie === undefined ? undefined : this.options.chat.tokens.read(cookie);
-    return reading?.outcome === 'ours' ? reading.id : undefined;
+    return this.#ours(cookieText(cookies, this.options.cookieKey))?.id;
   }
 
-  async #make(request: Request, peer: (id: string) => Peer): Promise<{ session: Session; token: string }> {
+  /**
+   * The cookie whose coming back says that an answer arrived: its generation, marked with when the record was made, so
+   * that what confirmed an answer of a former record of this client confirms none of this one.
+   */
+  ackCookie(session: Session, generation: number, secure: boolean): string {
+    const ack = generation * BIRTHS + (session.connectedAt % BIRTHS);
+    return setCookie(ACK_COOKIE, String(ack), { secure, maxAge: this.#maxAge });
+  }
+
+  /** Signed for this client, so that a cookie planted by a neighbour on the same host moves nobody. */
+  roomCookie(client: string, room: string, secure: boolean): string {
+    return setCookie(ROOM_COOKIE, `${encodeURIComponent(room)}.${this.#roomSignature(client, room)}`, { secure });
+  }
+
+  async #byCookie(request: Request, params: Params, cookie: string, reading: OurToken): Promise<Identified> {
+    const { chat } = this.options;
+    const session = await chat.sessions.load(reading.id);
+    if (session) {
+      return this.#identified(request, params, session, {
+        acknowledged: acknowledgedBy(session, requestCookie(request, ACK_COOKIE)),
+        // The browser's clock runs against the cookie as ours does against the record: both are renewed together.
+        cookies: chat.isDue(session) ? [this.#cookie(request, cookie)] : [],
+      });
+    }
+    const peer = this.#peer(request, params, reading.id);
+    const revived = await chat.welcome(reading.id, peer, await chat.lostHow(reading.issuedAt));
+    await this.#backInto(revived, peer, requestCookie(request, ROOM_COOKIE));
+    return this.#identified(request, params, revived, {
+      acknowledged: 0,
+      cookies: [this.#cookie(request, cookie), this.ackCookie(revived, 0, this.#secure(request))],
+    });
+  }
+
+  async #bearerSession({ id, issuedAt }: OurToken, peer: Peer): Promise<Session> {
+    const { chat } = this.options;
+    const session = await chat.sessions.load(id);
+    if (session) return session;
+    if ((await chat.lostHow(issuedAt)) === 'expired') throw new ChatError('session_expired');
+    return chat.welcome(id, peer, 'reset');
+  }
+
+  async #lookalike(request: Request, params: Params): Promise<Session> {
+    const { chat, rates, origins } = this.options;
+    const address = origins.address(request);
+    const headers = STATIC_HEADERS.map((name) => request.headers[name] ?? '');
+    const id = chat.tokens.fingerprintId([address, ...headers]);
+    const session = await chat.sessions.load(id);
+    if (session) return session;
+    rates.newClient(address);
+    return chat.welcome(id, this.#peer(request, params, id), 'expired');
+  }
+
+  async #make(request: Request, params: Params): Promise<{ session: Session; token: string }> {
     const { chat, rates, origins } = this.options;
     rates.newClient(origins.address(request));
     const token = chat.tokens.issue(Date.now());
     const id = chat.tokens.id(token);
-    return { session: await chat.welcome(id, peer(id)), token };
-  }
-
-  async #bearerSession(reading: { readonly id: string; readonly issuedAt: number }, peer: Peer): Promise<Session> {
-    const { chat } = this.options;
-    const session = await chat.sessions.load(reading.id);
-    if (session) return session;
-    if ((await chat.lostHow(reading.issuedAt)) === 'expired') throw new ChatError('session_expired');
-    return chat.welcome(reading.id, peer, 'reset');
-  }
-
-  async #revive(reading: { readonly id: string; readonly issuedAt: number }, peer: Peer): Promise<Session> {
-    const { chat } = this.options;
-    return chat.welcome(reading.id, peer, await chat.lostHow(reading.issuedAt));
+    // Whoever brings a cursor was here before, and has lost what made us know it.
+    const revived = params['method'] === 'messages' && Boolean(params['after']) ? 'expired' : undefined;
+    return { session: await chat.welcome(id, this.#peer(request, params, id), revived), token };
   }
 
   /** `__room` says where the client was before its record was lost. It is no more than a hint: the hooks decide. */
   async #backInto(session: Session, peer: Peer, cookie: string | undefined): Promise<void> {
     const { chat } = this.options;
-    const room = cookie === undefined ? undefined : readRoomCookie(chat, session.id, cookie);
-    if (room === undefined || room === session.room) return;
+    // cookie-parser has decoded it; the signature is after the last dot, and holds none.
+    const dot = cookie?.lastIndexOf('.') ?? -1;
+    if (cookie === undefined || dot < 1) return;
+    const room = cookie.slice(0, dot);
+    if (cookie.slice(dot + 1) !== this.#roomSignature(session.id, room) || room === session.room) return;
     try {
       await chat.changeRoom(session, chat.connection(session, peer).connection, room);
     } catch (error) {
-      if (!(error instanceof ChatError)) throw error;
+      if (!(error instanceof ChatError) || error.status >= 500) throw error;
     }
   }
 
-  #bearer(request: Request): string | undefined {
-    const found = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '');
-    return found?.[1];
+  #identified(
+    request: Request,
+    params: Params,
+    session: Session,
+    more: Partial<Pick<Identified, 'cookies' | 'acknowledged' | 'token'>> = {},
+  ): Identified {
+    const { chat, rates } = this.options;
+    const client = new Client(chat, session, this.#peer(request, params, session.id), rates);
+    return {
+      client,
+      cookies: more.cookies ?? [],
+      acknowledged: more.acknowledged,
+      secure: this.#secure(request),
+      token: more.token,
+    };
   }
 
-  #peer(request: Request, params: Params): (id: string) => Peer {
-    const remoteIP = this.options.origins.address(request);
-    return (id) => ({
+  #bearer(request: Request): TokenReading | undefined {
+    const found = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    return found === undefined ? undefined : this.options.chat.tokens.read(found);
+  }
+
+  #sessionCookie(request: Request): string | undefined {
+    return requestCookie(request, this.options.cookieKey);
+  }
+
+  #ours(token: string | undefined): OurToken | undefined {
+    const reading = token === undefined ? undefined : this.options.chat.tokens.read(token);
+    return reading?.outcome === 'ours' ? reading : undefined;
+  }
+
+  #secure(request: Request): boolean {
+    return this.options.origins.secure(request);
+  }
+
+  get #maxAge(): number {
+    return Math.ceil(sessionTTL(this.options.chat.settings) / 1000) + COOKIE_GRACE;
+  }
+
+  #cookie(request: Request, token: string): string {
+    return setCookie(this.options.cookieKey, token, { secure: this.#secure(request), maxAge: this.#maxAge });
+  }
+
+  #roomSignature(client: string, room: string): string {
+    return this.options.chat.tokens.sign('room', `${client} ${room}`);
+  }
+
+  #peer(request: Request, params: Params, id: string): Peer {
+    return {
       type: 'web',
       fingerprint: id,
-      remoteIP,
+      remoteIP: this.options.origins.address(request),
       remotePort: request.socket.remotePort ?? 0,
       params,
       destroy: () => request.socket.destroy(),
-    });
+    };
   }
 }
 
-/** Signed for this client, so that a cookie planted by a neighbour on the same host moves nobody. */
-export function roomCookie(chat: Chat, client: string, room: string): string {
-  return `${encodeURIComponent(room)}.${chat.tokens.sign('room', `${client} ${room}`)}`;
-}
-
-function readRoomCookie(chat: Chat, client: string, cookie: string): string | undefined {
-  // cookie-parser has decoded it; the signature is after the last dot, and holds none.
-  const dot = cookie.lastIndexOf('.');
-  const room = cookie.slice(0, dot);
-  return dot > 0 && cookie.slice(dot + 1) === chat.tokens.sign('room', `${client} ${room}`) ? room : undefined;
+/** The generation that a `chatAck` brings back; -1 for one of a former record, which confirms nothing. */
+function acknowledgedBy(session: Session, cookie: string | undefined): number | undefined {
+  if (cookie === undefined || !/^\d{1,15}$/.test(cookie)) return undefined;
+  const ack = Number(cookie);
+  return ack % BIRTHS === session.connectedAt % BIRTHS ? Math.floor(ack / BIRTHS) : -1;
 }

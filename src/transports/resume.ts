@@ -1,0 +1,69 @@
+/** Finding the client that a connection was before, on whatever transport and node, and the place where it goes on. */
+import { ChatError } from '../protocol/errors';
+import type { EntryId } from '../protocol/entry-id';
+import type { Chat } from '../core/chat';
+import type { Peer } from '../core/connection';
+import { cursorOf, placesOf } from '../core/cursors';
+import type { Topic } from '../core/entry';
+import type { Session } from '../core/session';
+import { given, type Arguments } from './request';
+
+/** A token of ours, as read from a handshake's cookie. */
+export interface Credential {
+  readonly id: string;
+  /** ms since 1970. */
+  readonly issuedAt: number;
+}
+
+export interface Resumed {
+  readonly session: Session;
+  readonly places: ReadonlyMap<Topic, EntryId>;
+  readonly cursor: string;
+}
+
+/**
+ * @param cookie the client behind the handshake's cookie, meant where no `session` is given
+ * @throws ChatError session_unknown, session_expired, invalid_parameter
+ */
+export async function findResumed(
+  chat: Chat,
+  params: Arguments,
+  cookie: Credential | undefined,
+  peerOf: (id: string) => Peer,
+): Promise<Resumed> {
+  const after = afterOf(params);
+  const session = await sessionOf(chat, given(params, 'session'), cookie, peerOf);
+  // The rooms' rules are asked again: who was banned meanwhile does not come back in by a cursor.
+  const { connection } = chat.connection(session, peerOf(session.id));
+  for (const [room, heard] of [...session.rooms]) await chat.rejoin(session, connection, room, heard);
+  const places = after === undefined ? await chat.placesNow(session) : placesOf(chat, session, after);
+  return { session, places, cursor: typeof after === 'string' ? after : cursorOf(chat, places) };
+}
+
+async function sessionOf(
+  chat: Chat,
+  token: unknown,
+  cookie: Credential | undefined,
+  peerOf: (id: string) => Peer,
+): Promise<Session> {
+  if (token === undefined) {
+    if (!cookie) throw new ChatError('invalid_parameter', 'session is required to resume');
+    const known = await chat.sessions.load(cookie.id);
+    // As over HTTP: who keeps its token in a cookie goes on under its id, and is told what it has lost.
+    return known ?? chat.welcome(cookie.id, peerOf(cookie.id), await chat.lostHow(cookie.issuedAt));
+  }
+  const reading = typeof token === 'string' ? chat.tokens.read(token) : undefined;
+  if (reading?.outcome !== 'ours') throw new ChatError('session_unknown');
+  const known = await chat.sessions.load(reading.id);
+  if (known) return known;
+  if ((await chat.lostHow(reading.issuedAt)) === 'expired') throw new ChatError('session_expired');
+  return chat.welcome(reading.id, peerOf(reading.id), 'reset');
+}
+
+function afterOf(params: Arguments): string | Arguments | undefined {
+  const after = given(params, 'after');
+  if (after === undefined || after === '') return undefined;
+  if (typeof after === 'string') return after;
+  if (typeof after === 'object' && after !== null && !Array.isArray(after)) return after as Arguments;
+  throw new ChatError('invalid_parameter', 'after must be a cursor, or name an id for each room');
+}

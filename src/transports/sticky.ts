@@ -1,0 +1,62 @@
+/** Sticky parameters: what a socket's client sets once, for everything it asks later. */
+import { ChatError } from '../protocol/errors';
+import { isReservedName } from '../protocol/room';
+import type { Arguments, SocketRequest } from './request';
+
+const MAX_PARAMS = 100;
+
+export class StickyParams {
+  /** Without a prototype: clients name the keys. */
+  readonly values: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+
+  /**
+   * Acts at once, because the next line's messageId may be one of these; the answer waits its turn. Undefined when the
+   * verb is none of ours.
+   */
+  act({ event, params }: SocketRequest): (() => unknown) | undefined {
+    const { key, value } = params;
+    switch (event) {
+      case 'paramAdd':
+        return this.#add(key, value);
+      case 'paramDelete':
+        if (typeof key === 'string') Reflect.deleteProperty(this.values, key);
+        return nothing;
+      case 'paramView': {
+        const found = typeof key === 'string' ? this.values[key] : undefined;
+        return () => found ?? null;
+      }
+      case 'paramsView': {
+        const all = { ...this.values };
+        return () => all;
+      }
+      case 'paramsDelete':
+        for (const name of Object.keys(this.values)) Reflect.deleteProperty(this.values, name);
+        return nothing;
+      default:
+        return undefined;
+    }
+  }
+
+  /** The arguments of a `say`; where it names no match of its own, the sticky one is meant. */
+  matched(params: Arguments): Arguments {
+    if (params['roomMatchKey'] !== undefined || params['roomMatchValue'] !== undefined) return params;
+    const { roomMatchKey, roomMatchValue } = this.values;
+    return { ...params, roomMatchKey, roomMatchValue };
+  }
+
+  #add(key: unknown, value: unknown): () => unknown {
+    if (typeof key !== 'string' || key === '' || isReservedName(key)) return refusing('key is required');
+    const full = !(key in this.values) && Object.keys(this.values).length >= MAX_PARAMS;
+    if (full) return refusing(`there are ${String(MAX_PARAMS)} params already`);
+    this.values[key] = value ?? null;
+    return nothing;
+  }
+}
+
+const nothing = (): null => null;
+
+function refusing(text: string): () => never {
+  return () => {
+    throw new ChatError('invalid_parameter', text);
+  };
+}
