@@ -81,7 +81,7 @@ export class Client {
     // A look at what we know costs nobody anything: clients that name all their rooms each time are not slowed down.
     if (this.session.rooms.get(name)?.listening === false) throw new ChatError('already_in_room', name);
     this.rates.join(this.id);
-    await this.chat.join(this.session, this.connection, name, { listening: false });
+    await this.chat.rooms.join(this.session, this.connection, name, { listening: false });
     return name;
   }
 
@@ -89,21 +89,21 @@ export class Client {
     const name = required(room);
     if (this.session.rooms.has(name)) throw new ChatError('already_in_room', name);
     this.rates.join(this.id);
-    await this.chat.join(this.session, this.connection, name, { listening: true });
+    await this.chat.rooms.join(this.session, this.connection, name, { listening: true });
     return name;
   }
 
   async roomLeave(room: unknown): Promise<string> {
     const name = required(room);
     if (this.session.rooms.get(name)?.listening !== false) throw new ChatError('not_in_room', name);
-    await this.chat.leave(this.session, this.connection, name);
+    await this.chat.rooms.leave(this.session, this.connection, name);
     return name;
   }
 
   async silenceRoom(room: unknown): Promise<string> {
     const name = required(room);
     if (this.session.rooms.get(name)?.listening !== true) throw new ChatError('not_in_room', name);
-    await this.chat.leave(this.session, this.connection, name);
+    await this.chat.rooms.leave(this.session, this.connection, name);
     return name;
   }
 
@@ -111,7 +111,7 @@ export class Client {
     if (room === undefined || room === '') throw new ChatError('room_change_needs_room');
     const name = parseRoomName(room);
     if (name !== this.session.room) this.rates.join(this.id);
-    await this.chat.changeRoom(this.session, this.connection, name);
+    await this.chat.rooms.changeRoom(this.session, this.connection, name);
     return name;
   }
 
@@ -122,7 +122,7 @@ export class Client {
   }): Promise<RoomView> {
     const room = this.chat.roomFor(this.session, named(params.room));
     const { limit, cursor: after } = params;
-    const snapshot = await this.chat.view(room, { by: this, limit, after });
+    const snapshot = await this.chat.rooms.view(room, { by: this, limit, after });
     const { membersCount, next } = snapshot;
     // An id never is `__proto__`: it has 22 characters, or is a name that the server gave.
     const members = Object.fromEntries(snapshot.members.map((member) => [member.id, member]));

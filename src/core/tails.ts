@@ -37,7 +37,7 @@ export class Tails {
     // A tenth of the logs at a time, so that the looks spread over the interval.
     this.#timer = setInterval(() => {
       turn = (turn + 1) % 10;
-      this.#check(turn);
+      this.#round(turn);
     }, checkMs / 10);
     this.#timer.unref();
   }
@@ -78,7 +78,7 @@ export class Tails {
   }
 
   /** Announcements may have been lost: every log is looked at again. */
-  stale(): void {
+  check(): void {
     for (const { tail, unfollow } of this.#held.values()) if (unfollow) tail.check();
   }
 
@@ -124,7 +124,7 @@ export class Tails {
     return tail;
   }
 
-  #check(turn: number): void {
+  #round(turn: number): void {
     const now = performance.now();
     let index = 0;
     for (const [topic, held] of this.#held) {

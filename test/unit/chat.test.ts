@@ -9,14 +9,14 @@ import type { Chat } from '../../src/core/chat';
 afterEach(closeChats);
 
 const join = async (chat: Chat, { session, connection }: Person, room: string, listening = false): Promise<void> => {
-  await chat.join(session, connection, room, { listening });
+  await chat.rooms.join(session, connection, room, { listening });
 };
 const leave = (chat: Chat, { session, connection }: Person, room: string): Promise<void> =>
-  chat.leave(session, connection, room);
+  chat.rooms.leave(session, connection, room);
 const say = (chat: Chat, { session, connection }: Person, room: string, message: unknown, key?: string) =>
   chat.say(session, connection, room, message, { key });
 const members = async (chat: Chat, room: string): Promise<string[]> =>
-  (await chat.view(room)).members.map(({ id }) => id);
+  (await chat.rooms.view(room)).members.map(({ id }) => id);
 
 describe('coming in', () => {
   test('a new client stands in the default room, and it is its current one', async () => {
@@ -80,8 +80,8 @@ describe('rooms', () => {
     });
     expect(ann.session.rooms.has('kitchen')).toBe(false);
     expect((await chat.store.client(ann.session.id))?.rooms.has('kitchen')).toBe(false);
-    await chat.add('kitchen');
-    await expect(chat.add('kitchen')).rejects.toMatchObject({ code: 'room_exists' });
+    await chat.rooms.add('kitchen');
+    await expect(chat.rooms.add('kitchen')).rejects.toMatchObject({ code: 'room_exists' });
     await join(chat, ann, 'kitchen');
     await expect(chat.broadcast('cellar', 'anybody?')).rejects.toMatchObject({ code: 'room_not_found' });
   });
@@ -127,10 +127,10 @@ describe('rooms', () => {
   test('changing: into the new one and out of the old one', async () => {
     const chat = await startChat();
     const ann = await person(chat);
-    await chat.changeRoom(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
     expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
     expect(ann.session.room).toBe('kitchen');
-    await chat.changeRoom(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
     expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
   });
 
@@ -138,7 +138,7 @@ describe('rooms', () => {
     const chat = await startChat();
     const ann = await person(chat);
     await join(chat, ann, 'kitchen');
-    await chat.changeRoom(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
     expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
   });
 
@@ -164,7 +164,7 @@ describe('rooms', () => {
   ])('when %s is refused nothing changes', async (_what, middleware) => {
     const chat = await startChat({ middleware: [middleware] });
     const ann = await person(chat);
-    await expect(chat.changeRoom(ann.session, ann.connection, 'kitchen')).rejects.toMatchObject({
+    await expect(chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen')).rejects.toMatchObject({
       code: 'forbidden',
       message: 'no',
     });
@@ -178,12 +178,12 @@ describe('rooms', () => {
     const chat = await startChat({ middleware: [{ name: 'leaves', leave: ({ id }) => void left.push(id) }] });
     const [ann, bob] = [await person(chat), await person(chat)];
     for (const each of [ann, bob]) await join(chat, each, 'kitchen');
-    await chat.destroy('kitchen');
+    await chat.rooms.destroy('kitchen');
     expect(await chat.store.roomExists('kitchen')).toBe(false);
     expect(left.sort()).toEqual([ann.session.id, bob.session.id].sort());
     expect((await chat.store.client(ann.session.id))?.rooms.has('kitchen')).toBe(false);
-    await expect(chat.destroy('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
-    await expect(chat.view('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
+    await expect(chat.rooms.destroy('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
+    await expect(chat.rooms.view('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
   });
 });
 
@@ -217,7 +217,7 @@ describe('saying', () => {
     const [ann, web] = [await person(chat), await person(chat, 'web')];
     await expect(say(chat, ann, 'nowhere', 'x')).rejects.toMatchObject({ code: 'not_in_room' });
     await expect(say(chat, web, 'nowhere', 'x')).rejects.toMatchObject({ code: 'room_not_found' });
-    await chat.add('kitchen');
+    await chat.rooms.add('kitchen');
     await expect(say(chat, web, 'kitchen', 'x')).rejects.toMatchObject({ code: 'not_in_room' });
   });
 
@@ -378,7 +378,7 @@ describe('going and coming back', () => {
     const session = await chat.sessions.load(web.session.id);
     if (!session) throw new Error('the record has gone');
     const back = personOf(chat, session, 'web');
-    await chat.touch(session, back.connection);
+    await chat.renewal.touch(session, back.connection);
     expect((await members(chat, 'defaultRoom')).sort()).toEqual([web.session.id, bob.session.id].sort());
     expect(session.rooms.get('defaultRoom')?.floor).toBe(web.session.rooms.get('defaultRoom')?.floor);
     expect((await chat.placesNow(session)).get('room:defaultRoom')).toBeDefined();
@@ -412,10 +412,10 @@ describe('going and coming back', () => {
     };
     const chat = await startChat({ store, leaseEvery: 1_000_000, middleware: [ban] });
     const [ann, bob] = [await person(chat), await person(chat)];
-    await chat.removeMember(bob.session.id, 'defaultRoom');
+    await chat.rooms.removeMember(bob.session.id, 'defaultRoom');
     await expect(say(chat, bob, 'defaultRoom', 'may I')).rejects.toMatchObject({ code: 'not_in_room' });
     expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
-    await expect(chat.removeMember(bob.session.id, 'defaultRoom')).rejects.toMatchObject({ code: 'not_in_room' });
+    await expect(chat.rooms.removeMember(bob.session.id, 'defaultRoom')).rejects.toMatchObject({ code: 'not_in_room' });
 
     banned = true;
     now += NODE_LEASE + 1;

@@ -61,8 +61,8 @@ describe('announcements that are late, doubled, out of order or lost', () => {
     const store = new StutteringStore(limits, random);
     const chat = await startChat({ store, checkEvery: 20 });
     const [ann, bob] = [await person(chat), await person(chat)];
-    await chat.join(ann.session, ann.connection, 'kitchen', { listening: false });
-    await chat.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
 
     const heard = new Map<string, unknown[]>([
       ['defaultRoom', []],
@@ -220,10 +220,10 @@ describe('a client’s rooms change while it is heard for', () => {
     const [ann, bob] = [await person(chat), await person(chat)];
     const { link } = await listen(chat, bob);
     for (const { session, connection } of [ann, bob])
-      await chat.join(session, connection, 'kitchen', { listening: false });
+      await chat.rooms.join(session, connection, 'kitchen', { listening: false });
     await say(chat, ann, 'kitchen', 'soup');
     await eventually(() => link.texts.includes('soup'));
-    await chat.leave(bob.session, bob.connection, 'kitchen');
+    await chat.rooms.leave(bob.session, bob.connection, 'kitchen');
     await say(chat, ann, 'kitchen', 'nobody');
     await say(chat, ann, 'defaultRoom', 'marker');
     await eventually(() => link.texts.includes('marker'));
@@ -235,12 +235,12 @@ describe('a client’s rooms change while it is heard for', () => {
     const [here, there] = [await startChat({ store }), await startChat({ store })];
     const [ann, bob] = [await person(here), await person(here)];
     const { link } = await listen(here, bob);
-    await there.addMember(bob.session.id, 'kitchen');
-    await here.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await there.rooms.addMember(bob.session.id, 'kitchen');
+    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
     await eventually(() => bob.session.rooms.has('kitchen'));
     await say(here, ann, 'kitchen', 'soup');
     await eventually(() => link.texts.includes('soup'));
-    await there.removeMember(bob.session.id, 'kitchen');
+    await there.rooms.removeMember(bob.session.id, 'kitchen');
     await eventually(() => !bob.session.rooms.has('kitchen'));
     await expect(say(here, bob, 'kitchen', 'may I')).rejects.toMatchObject({ code: 'not_in_room' });
   });

@@ -1,0 +1,77 @@
+/** Who comes back lives on: the leases of web clients, and the records of those who hear something here. */
+import type { ChatConnection } from './connection';
+import type { Rooms } from './rooms';
+import type { Session } from './session';
+import type { Sessions } from './sessions';
+import type { Store } from './store';
+
+export interface RenewalOptions {
+  readonly store: Store;
+  readonly sessions: Sessions;
+  readonly rooms: Rooms;
+  /** ms that a record lives. */
+  readonly ttlMs: number;
+}
+
+/** Records renewed at a time. */
+const AT_ONCE = 100;
+/** Clients whose renewal is remembered before those whose time has come are let go of. */
+const REMEMBERED = 10_000;
+
+export class Renewal {
+  /** When this node last renewed a client, by the steady clock. */
+  readonly #touched = new Map<string, number>();
+
+  constructor(readonly options: RenewalOptions) {}
+
+  /**
+   * An HTTP client came back: its record and its place in its rooms live on. Renews at most once a quarter of the
+   * lease, and joins again where its lease had run out.
+   */
+  async touch(session: Session, connection: ChatConnection): Promise<void> {
+    if (session.isNew || !this.isDue(session)) return;
+    const { ttlMs: ttl } = this.options;
+    this.#touch(session);
+    await this.options.store.renewClient(session.id, ttl);
+    for (const [room, heard] of [...session.rooms]) {
+      const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
+      if (absent !== undefined) await this.options.rooms.rejoin(session, connection, room, heard);
+    }
+  }
+
+  /** The records of those who hear something here live on while they do, however long a poll or a stream is open. */
+  async renewHeard(): Promise<void> {
+    const { ttlMs: ttl } = this.options;
+    const due = this.options.sessions.heard().filter((session) => this.isDue(session));
+    for (let from = 0; from < due.length; from += AT_ONCE) {
+      await Promise.all(due.slice(from, from + AT_ONCE).map(async (session) => this.#renew(session, ttl)));
+    }
+  }
+
+  async #renew(session: Session, ttl: number): Promise<void> {
+    this.#touch(session);
+    const version = await this.options.store.renewClient(session.id, ttl);
+    // Writing nothing makes a record anew that the store has lost; a newer one was changed without our hearing of it.
+    if (version === undefined) await this.options.sessions.write(session, {});
+    else if (version > session.version) await this.options.sessions.refresh(session);
+    if (this.options.sessions.isHeld(session.id)) return;
+    for (const room of session.rooms.keys()) await this.options.store.renewWeb(room, [session.id], ttl);
+  }
+
+  #touch(session: Session): void {
+    const now = performance.now();
+    this.#forgetTouched(now - this.options.ttlMs / 4);
+    this.#touched.set(session.id, now);
+  }
+
+  /** A quarter of the client's TTL has passed since this node renewed its record. */
+  isDue(session: Session): boolean {
+    const touched = this.#touched.get(session.id) ?? -Infinity;
+    return performance.now() - touched >= this.options.ttlMs / 4;
+  }
+
+  #forgetTouched(before: number): void {
+    if (this.#touched.size < REMEMBERED) return;
+    for (const [id, at] of this.#touched) if (at < before) this.#touched.delete(id);
+  }
+}

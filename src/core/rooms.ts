@@ -1,0 +1,264 @@
+/** Who is in which room: joining and leaving, on purpose, by lease or by the server's word; and what a room looks like. */
+import { ChatError } from '../protocol/errors';
+import { parseRoomName } from '../protocol/room';
+import type { ChatConnection, Peer } from './connection';
+import { roomTopic } from './entry';
+import type { MiddlewareChain } from './middleware';
+import { Session, type HeardRoom } from './session';
+import type { Sessions } from './sessions';
+import { FIRST_WEB_LEASE, NODE_LEASE, sessionTTL, type ChatSettings } from './settings';
+import type { Departure, Holder, RoomSnapshot, Store } from './store';
+
+export interface RoomsOptions {
+  readonly store: Store;
+  readonly settings: ChatSettings;
+  readonly middleware: MiddlewareChain;
+  /** This process among the nodes that hold members. */
+  readonly node: string;
+  /** Of the same chat; asked for late, because sessions ask for rooms as well. */
+  readonly sessions: () => Sessions;
+  readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
+  /** Nobody is removed for a lease that ran out in an outage. */
+  readonly maySweep: () => boolean;
+}
+
+export class Rooms {
+  constructor(readonly options: RoomsOptions) {}
+
+  /** @throws ChatError already_in_room, too_many_rooms, room_not_found, or what a `join` hook says */
+  async join(
+    session: Session,
+    connection: ChatConnection,
+    room: string,
+    { listening, atArrival = false }: { listening: boolean; atArrival?: boolean },
+  ): Promise<HeardRoom> {
+    const known = session.rooms.get(room);
+    if (known && (listening || !known.listening)) throw new ChatError('already_in_room', room);
+    const { roomsPerClient, createRoomsOnJoin } = this.options.settings;
+    if (!known && roomsPerClient > 0 && session.rooms.size >= roomsPerClient) {
+      throw new ChatError('too_many_rooms', String(roomsPerClient));
+    }
+    await this.options.middleware.join(connection, room, listening);
+
+    // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
+    const intent = this.options
+      .sessions()
+      .write(session, { rooms: new Map([[room, { listening, floor: undefined }]]) });
+    const [joined] = await Promise.all([
+      this.options.store.join({
+        room,
+        client: session.id,
+        listening,
+        holders: this.#holders(session, connection),
+        create: createRoomsOnJoin || room === this.options.settings.defaultRoom,
+      }),
+      intent,
+    ]);
+    if (joined.outcome === 'no_room') {
+      await this.#forgetRoom(session, room);
+      throw new ChatError('room_not_found');
+    }
+    const { floor } = joined.membership;
+    const heard: HeardRoom = { listening, floor };
+    // A place of its own, so that a client that was revived is told of its former rooms and not of this one.
+    const places = atArrival ? {} : { places: new Map([[roomTopic(room), floor]]) };
+    await this.options.sessions().write(session, { rooms: new Map([[room, heard]]), ...places });
+    session.enter(room, heard);
+    return heard;
+  }
+
+  /** @throws ChatError not_in_room, or what a `leave` hook says */
+  async leave(session: Session, connection: ChatConnection, room: string): Promise<void> {
+    if (!session.rooms.has(room)) throw new ChatError('not_in_room', room);
+    await this.options.middleware.leave(connection, room);
+    await this.options.store.leave(room, session.id);
+    await this.#forgetRoom(session, room);
+  }
+
+  /** Into the new room, then out of the old one; when the first is refused nothing changes. */
+  async changeRoom(session: Session, connection: ChatConnection, room: string): Promise<void> {
+    const old = session.room;
+    if (room === old) return;
+    const known = session.rooms.get(room);
+    if (!known || known.listening) await this.join(session, connection, room, { listening: false });
+    if (old !== null && session.rooms.has(old)) {
+      try {
+        await this.leave(session, connection, old);
+      } catch (error) {
+        if (!known) await this.leave(session, connection, room);
+        throw error;
+      }
+    }
+    await this.options.sessions().write(session, { room });
+    session.room = room;
+  }
+
+  /** Back into a room that the client's record says it is in: the `join` hooks run again, and may refuse by now. */
+  async rejoin(session: Session, connection: ChatConnection, room: string, heard: HeardRoom): Promise<void> {
+    try {
+      await this.options.middleware.join(connection, room, heard.listening);
+    } catch (error) {
+      if (!(error instanceof ChatError) || error.status >= 500) throw error;
+      await this.options.store.leave(room, session.id);
+      await this.#forgetRoom(session, room);
+      return;
+    }
+    await this.#putInto(session, room, heard, this.#holders(session, connection));
+  }
+
+  /** @param options.by who asks; without it, the server. @throws ChatError room_not_found, not_in_room */
+  async view(
+    room: string,
+    options: {
+      by?: { session: Session; connection: ChatConnection };
+      limit?: number | undefined;
+      after?: string | undefined;
+    } = {},
+  ): Promise<RoomSnapshot> {
+    const { by, after } = options;
+    if (by && !by.session.rooms.has(room)) throw await this.notHeard(room, by.connection);
+    const most = this.options.settings.membersListed;
+    const limit = Math.min(options.limit ?? Infinity, most === 0 ? Infinity : most);
+    const sweep = this.options.maySweep();
+    const snapshot = await this.options.store.view(room, {
+      limit: Number.isFinite(limit) ? limit : 1_000_000,
+      after,
+      sweep,
+    });
+    if (!snapshot) throw new ChatError('room_not_found');
+    if (snapshot.departed.length > 0) await this.departed(room, snapshot.departed);
+    return snapshot;
+  }
+
+  /** @throws ChatError room_exists */
+  async add(room: string): Promise<void> {
+    if (!(await this.options.store.addRoom(parseRoomName(room)))) throw new ChatError('room_exists');
+  }
+
+  /** Everybody leaves, and the room and its log are gone. @throws ChatError room_not_found */
+  async destroy(room: string): Promise<void> {
+    const departed = await this.options.store.removeRoom(room);
+    if (!departed) throw new ChatError('room_not_found');
+    for (const { client } of departed) {
+      const session = await this.options.sessions().load(client);
+      if (session) await this.#forgetRoom(session, room);
+    }
+    await this.departed(room, departed);
+  }
+
+  /** Puts a client of any node into a room, whether or not it is connected; `join` hooks are not asked. */
+  async addMember(client: string, room: string): Promise<void> {
+    const session = await this.options.sessions().load(client);
+    if (!session) throw new ChatError('not_found', 'this client');
+    if (session.rooms.get(room)?.listening === false) throw new ChatError('already_in_room', room);
+    const create = this.options.settings.createRoomsOnJoin;
+    const holders: Holder[] = [{ web: true, leaseMs: FIRST_WEB_LEASE }];
+    if (this.options.sessions().isHeld(client)) holders.push({ node: this.options.node, leaseMs: NODE_LEASE });
+    const joined = await this.options.store.join({
+      room: parseRoomName(room),
+      client,
+      listening: false,
+      holders,
+      create,
+    });
+    if (joined.outcome === 'no_room') throw new ChatError('room_not_found');
+    const heard: HeardRoom = { listening: false, floor: joined.membership.floor };
+    await this.options.sessions().write(session, {
+      rooms: new Map([[room, heard]]),
+      places: new Map([[roomTopic(room), heard.floor]]),
+    });
+    session.enter(room, heard);
+  }
+
+  /** Takes a client of any node out of a room. */
+  async removeMember(client: string, room: string): Promise<void> {
+    const departure = await this.options.store.leave(room, client);
+    const session = await this.options.sessions().load(client);
+    if (session) await this.#forgetRoom(session, room);
+    // Between the two it may have said something, and so have been put back where its record still said it was.
+    const again = await this.options.store.leave(room, client);
+    const gone = departure ?? again;
+    if (!gone) throw new ChatError('not_in_room', room);
+    await this.departed(room, [gone]);
+  }
+
+  // --- what nodes and leases do ---
+
+  /** Why a client cannot speak in a room or look into it. Sockets are told the same of a room that is not there. */
+  async notHeard(room: string, connection: ChatConnection): Promise<ChatError> {
+    const strange = connection.type !== 'web' || (await this.options.store.roomExists(room));
+    return strange ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
+  }
+
+  #holders(session: Session, connection: ChatConnection): Holder[] {
+    const holders: Holder[] = [];
+    if (connection.type === 'web') {
+      const leaseMs = session.isNew
+        ? Math.min(FIRST_WEB_LEASE, sessionTTL(this.options.settings))
+        : sessionTTL(this.options.settings);
+      holders.push({ web: true, leaseMs });
+    }
+    if (connection.type !== 'web' || this.options.sessions().isHeld(session.id))
+      holders.push({ node: this.options.node, leaseMs: NODE_LEASE });
+    return holders;
+  }
+
+  /** Into a room where the client was before, at its old place unless the room's log was lost since. */
+  async #putInto(session: Session, room: string, heard: HeardRoom, holders: readonly Holder[]): Promise<void> {
+    const { listening, floor } = heard;
+    const joined = await this.options.store.join({
+      room,
+      client: session.id,
+      listening,
+      holders,
+      create: true,
+      rejoinFrom: floor,
+    });
+    if (joined.outcome === 'no_room' || joined.membership.floor === floor) return;
+    const risen: HeardRoom = { listening, floor: joined.membership.floor };
+    session.rooms.set(room, risen);
+    await this.options.sessions().write(session, { rooms: new Map([[room, risen]]) });
+  }
+
+  async hold(session: Session, rooms: ReadonlyMap<string, HeardRoom>): Promise<void> {
+    const holders: Holder[] = [{ node: this.options.node, leaseMs: NODE_LEASE }];
+    await Promise.all([...rooms].map(([room, heard]) => this.#putInto(session, room, heard, holders)));
+  }
+
+  async letGo(session: Session): Promise<void> {
+    for (const room of [...session.rooms.keys()]) {
+      const departure = await this.options.store.release(room, session.id, { node: this.options.node });
+      if (departure) await this.departed(room, [departure]);
+    }
+  }
+
+  /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
+  async putBack(rooms: ReadonlySet<string>): Promise<void> {
+    for (const session of this.options.sessions().held()) {
+      const here = new Map([...session.rooms].filter(([room]) => rooms.has(room)));
+      if (here.size === 0) continue;
+      await this.hold(session, here);
+      // Writing nothing makes the record anew when it is gone.
+      await this.options.sessions().write(session, {});
+    }
+  }
+
+  async #forgetRoom(session: Session, room: string): Promise<void> {
+    const current = session.room === room ? { room: null } : {};
+    session.exit(room);
+    await this.options.sessions().write(session, { rooms: new Map([[room, null]]), ...current });
+  }
+
+  /** Runs `leave` for clients that are gone already, as they were last stored. */
+  async departed(room: string, departures: readonly Departure[]): Promise<void> {
+    for (const { client } of departures) {
+      const session = (await this.options.sessions().load(client)) ?? new Session(client);
+      await this.options.middleware.gone(this.options.connection(session, absent(client)).connection, room);
+    }
+  }
+}
+
+/** The other end of a client that is not connected here. */
+function absent(client: string): Peer {
+  return { type: 'web', fingerprint: client, remoteIP: '', remotePort: 0, params: {}, destroy: () => undefined };
+}
