@@ -2,7 +2,13 @@
 import { z } from 'zod';
 import { ChatError, defineAction, type ActionContext, type Api, type Client } from '../src/kit';
 
-const count = z.coerce.number('must be a whole number').int('must be a whole number');
+/** Only what is written as a number is one: text that JavaScript makes 0 of, such as an empty one, is not. */
+const numeral = (form: RegExp, must: string): z.ZodType<number> =>
+  z
+    .union([z.number(), z.string()], must)
+    .refine((value) => form.test(String(value)), must)
+    .transform(Number);
+const count = numeral(/^\d{1,15}$/, 'must be a whole number');
 /** `true` and `1` are yes; an EventSource can send no booleans. */
 const flag = z
   .union([z.boolean(), z.enum(['true', 'false', '1', '0'])])
@@ -20,12 +26,12 @@ const inputs = z.object({
   key: z.string().optional().describe('says it once, however often it is sent'),
   roomMatchKey: z.string().optional().describe('only who has this attribute hears it'),
   roomMatchValue: z.coerce.string().optional().describe('and has it with this value'),
-  wait: count.min(0, 'must not be negative').optional().describe('seconds to wait for messages, 60 at most'),
+  wait: numeral(/^\d{1,15}(\.\d+)?$/, 'must be a number of seconds').optional().describe('seconds to wait for messages, 60 at most'),
   after: z
     .union([z.string(), z.record(z.string(), z.string())])
     .optional()
     .describe('a cursor: what follows it'),
-  limit: count.min(1, 'must be at least 1').optional().describe('messages or members of one answer'),
+  limit: count.refine((value) => value >= 1, 'must be at least 1').optional().describe('messages or members of one answer'),
   echo: flag.optional().describe('hear yourself'),
   presence: flag.optional().describe('hear who comes and goes'),
   stream: z.enum(['sse', 'ndjson'], 'must be sse or ndjson').optional().describe('go on for ever, as events or lines'),
@@ -57,9 +63,6 @@ export const chat = defineAction({
   inputs,
   outputExample: { status: 'OK', room: 'defaultRoom', id: '1399437579346-57', sentAt: 1399437579346 },
   run: ({ params, client }: ActionContext<typeof inputs, Api>) => {
-    if (client.connection.type === 'web' && client.chat.settings.httpClientMessageTTL === null) {
-      throw new ChatError('chat_disabled');
-    }
     if (params.method === undefined || params.method === '') throw new ChatError('method_required');
     const method = methods.get(params.method);
     if (!method) throw new ChatError('unknown_method', params.method);

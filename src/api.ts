@@ -109,12 +109,12 @@ export class ChatRoomApi {
 
   /** Resolves to 1, as ActionHero's does. @throws ChatError room_exists */
   async add(room: string): Promise<number> {
-    await this.chat.add(named(room));
+    await this.chat.rooms.add(named(room));
     return 1;
   }
 
   async destroy(room: string): Promise<void> {
-    await this.chat.destroy(named(room));
+    await this.chat.rooms.destroy(named(room));
   }
 
   async exists(room: string): Promise<boolean> {
@@ -127,19 +127,19 @@ export class ChatRoomApi {
 
   /** @throws ChatError room_required, room_not_found */
   async roomStatus(room: string): Promise<RoomStatus> {
-    const { members, membersCount } = await this.chat.view(named(room));
+    const { members, membersCount } = await this.chat.rooms.view(named(room));
     const shown = members.map((member): [string, unknown] => [member.id, this.sanitizeMemberDetails({ ...member })]);
     return { room, members: Object.fromEntries(shown), membersCount };
   }
 
   /** A client of any node, connected or not. */
   async addMember(client: string, room: string): Promise<boolean> {
-    await this.chat.addMember(client, named(room));
+    await this.chat.rooms.addMember(client, named(room));
     return true;
   }
 
   async removeMember(client: string, room: string): Promise<boolean> {
-    await this.chat.removeMember(client, named(room));
+    await this.chat.rooms.removeMember(client, named(room));
     return true;
   }
 
@@ -179,7 +179,7 @@ export class ChatRoomApi {
   async socketRoomStatus(...given: readonly unknown[]): Promise<SocketRoomStatus> {
     const [room, next] = withoutApi(given) as [string, Next<SocketRoomStatus> | undefined];
     return called(next, async () => {
-      const { members, membersCount } = await this.chat.view(named(room));
+      const { members, membersCount } = await this.chat.rooms.view(named(room));
       return { room, members: members.map(({ id }) => id), membersCount };
     });
   }
@@ -193,7 +193,7 @@ export class ChatRoomApi {
       const room = parseRoomName(wanted);
       const session = await this.chat.sessions.load(connection.id);
       if (!session) throw new ChatError('not_found', 'this client');
-      await this.chat.changeRoom(session, connection, room);
+      await this.chat.rooms.changeRoom(session, connection, room);
       return { room };
     });
   }

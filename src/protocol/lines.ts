@@ -17,20 +17,17 @@ export class LineSplitter {
   constructor(readonly maxBytes: number) {}
 
   /**
-   * The lines that `chunk` completes; `undefined` stands for a line that is not valid UTF-8.
+   * The lines that `chunk` completes, one by one, so that those before a line that is too long are had;
+   * `undefined` stands for a line that is not valid UTF-8.
    * @throws LineTooLong as soon as a line cannot fit any more
    */
-  push(chunk: Buffer): (string | undefined)[] {
-    const lines: (string | undefined)[] = [];
+  *push(chunk: Buffer): Generator<string | undefined, void> {
     let start = 0;
-    for (;;) {
-      const end = chunk.indexOf(LF, start);
-      if (end < 0) break;
-      lines.push(this.#complete(chunk.subarray(start, end)));
+    for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
+      yield this.#complete(chunk.subarray(start, end));
       start = end + 1;
     }
     if (start < chunk.length) this.#keep(chunk.subarray(start));
-    return lines;
   }
 
   #complete(piece: Buffer): string | undefined {

@@ -71,6 +71,15 @@ export class Guard {
     }
   }
 
+  /**
+   * Let in only because any site is (`*`): then, as browsers demand of CORS, nobody's cookies count, be it that the
+   * browser sends them (another port of this host is the same site to it).
+   */
+  isAnonymous(request: IncomingMessage): boolean {
+    const { origin } = request.headers;
+    return this.#any && origin !== undefined && !this.#isOwn(origin, request);
+  }
+
   /** A WebSocket's handshake: browsers always send Origin and never Sec-Fetch-Site, other programs send neither. */
   checkUpgrade(request: IncomingMessage): void {
     const { origin } = request.headers;
@@ -89,10 +98,12 @@ export class Guard {
   }
 
   #isOwn(origin: string, request: IncomingMessage): boolean {
-    const { host } = request.headers;
+    const host = request.headers.host?.toLowerCase();
     if (host === undefined) return false;
-    const scheme = this.options.origins.secure(request) ? 'https' : 'http';
-    return origin.toLowerCase() === `${scheme}://${host.toLowerCase()}`;
+    const asked = origin.toLowerCase();
+    // A proxy may end TLS and not tell us. The other way round, whoever is in the way of plain HTTP would be let in.
+    if (asked === `https://${host}`) return true;
+    return asked === `http://${host}` && !this.options.origins.secure(request);
   }
 
   /** `null` (a sandboxed frame, a file) is nobody's origin, whatever the list says. */

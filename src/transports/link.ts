@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { PushFormat } from '../core/batch';
 import type { PushLink } from '../core/push';
 import { tcpLine, webSocketFrame } from '../protocol/frames';
+import type { SlowPeers } from './slow-peers';
 
 export interface BufferLimits {
   /** Bytes unsent at which pushing stops; the peer catches up from the log when it has taken them. 0: no limit. */
@@ -13,51 +14,11 @@ export interface BufferLimits {
   readonly stuck: number;
 }
 
-/** Cuts off peers that take nothing; one timer for all. */
-export class SlowPeers {
-  readonly #congested = new Map<SocketLink, { since: number; taken: number }>();
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(readonly stuck: number) {}
-
-  get size(): number {
-    return this.#congested.size;
-  }
-
-  add(link: SocketLink): void {
-    if (this.stuck === 0) return;
-    this.#congested.set(link, { since: performance.now(), taken: link.taken });
-    this.#timer ??= setInterval(
-      () => {
-        this.#look();
-      },
-      Math.min(1000, this.stuck),
-    );
-  }
-
-  remove(link: SocketLink): void {
-    if (!this.#congested.delete(link) || this.#congested.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #look(): void {
-    const now = performance.now();
-    for (const [link, state] of this.#congested) {
-      if (link.taken > state.taken) {
-        state.taken = link.taken;
-        state.since = now;
-      } else if (now - state.since >= this.stuck) {
-        link.cutOff('slow consumer');
-      }
-    }
-  }
-}
-
 export class SocketLink implements PushLink {
-  congested = false;
-  /** Set by the conversation: the peer has taken what it was sent. */
+  /** The peer has taken what it was sent, and can be pushed to again. */
   onDrained: (() => void) | undefined;
+  #congested = false;
+  #ended = false;
   #written = 0;
 
   /** @param cut ends the socket in the way of its protocol */
@@ -68,20 +29,28 @@ export class SocketLink implements PushLink {
     readonly slow: SlowPeers,
     readonly cut: (reason: string) => void,
   ) {
-    socket.on('drain', () => {
-      if (!this.congested) return;
-      this.congested = false;
-      slow.remove(this);
-      this.onDrained?.();
-    });
     socket.once('close', () => {
-      slow.remove(this);
+      this.end();
     });
   }
 
-  /** Bytes that left this process. */
-  get taken(): number {
-    return this.#written - this.socket.writableLength;
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  /** Bytes that are still in this process, or were when the kernel was last asked. */
+  get unsent(): number {
+    return this.socket.writableLength;
+  }
+
+  /**
+   * Another value each time the peer has taken something. `writableLength` keeps a write in full until its last byte is
+   * gone, so a slow peer in the middle of a large one would look like a dead one; what the kernel has yet to take is
+   * what Node's own socket timeouts look at.
+   */
+  get progress(): number {
+    const { _handle } = this.socket as { _handle?: { readonly writeQueueSize?: number } | null };
+    return this.#written - this.socket.writableLength - (_handle?.writeQueueSize ?? 0);
   }
 
   frame(json: string): Buffer {
@@ -93,21 +62,43 @@ export class SocketLink implements PushLink {
   }
 
   push(bytes: Buffer): void {
-    const { socket, limits } = this;
-    if (!socket.writable) return;
+    const { socket } = this;
+    const { bufferSoft, bufferHard } = this.limits;
+    if (this.#ended || !socket.writable) return;
+    const full = bufferSoft > 0 && socket.writableLength + bytes.length > bufferSoft;
     this.#written += bytes.length;
-    socket.write(bytes);
+    // Not 'drain': a limit below the socket's own high-water mark would never see it.
+    if (full) socket.write(bytes, this.#taken);
+    else socket.write(bytes);
+
     const unsent = socket.writableLength;
-    if (limits.bufferHard > 0 && unsent > limits.bufferHard) {
+    // A catch-up may come in one large piece; what piles up behind it was asked for by a peer that does not listen.
+    const piling = this.#congested || bufferSoft === 0;
+    if (piling && bufferHard > 0 && unsent > bufferHard) {
       this.cutOff('slow consumer');
-    } else if (!this.congested && limits.bufferSoft > 0 && unsent > limits.bufferSoft) {
-      this.congested = true;
+    } else if (!this.#congested && full && unsent > bufferSoft) {
+      this.#congested = true;
       this.slow.add(this);
     }
   }
 
-  cutOff(reason: string): void {
+  /** Nothing more goes out: what follows a close frame, or a goodbye, would be a breach of the protocol. */
+  end(): void {
+    this.#ended = true;
     this.slow.remove(this);
+  }
+
+  cutOff(reason: string): void {
+    if (this.#ended) return;
+    this.end();
     this.cut(reason);
   }
+
+  /** One function for all writes, so that Node can call it once for many. */
+  readonly #taken = (): void => {
+    if (this.#ended || !this.#congested || this.socket.writableLength > this.limits.bufferSoft) return;
+    this.#congested = false;
+    this.slow.remove(this);
+    this.onDrained?.();
+  };
 }

@@ -76,4 +76,3 @@ async function addressed(client: Client, words: SaidWords): Promise<{ room?: str
   if (await client.chat.store.roomExists(name)) throw new ChatError('not_in_room', name);
   return { message: words.whole };
 }
-

@@ -7,6 +7,13 @@ export interface CookieOptions {
   readonly maxAge?: number;
 }
 
+/** What an answer sets: by name, so that the later word on a cookie replaces the one before. */
+export type Cookies = ReadonlyMap<string, string>;
+
+export function cookieHeaders(cookies: Cookies): { 'Set-Cookie'?: string[] } {
+  return cookies.size > 0 ? { 'Set-Cookie': [...cookies.values()] } : {};
+}
+
 /** Lax, so that the server sees its client also on a navigation and does not think it new. */
 export function setCookie(name: string, value: string, { secure, maxAge }: CookieOptions): string {
   const age = maxAge === undefined ? '' : `; Max-Age=${String(maxAge)}`;

@@ -1,4 +1,5 @@
 /** Who a request is from: a bearer token, our cookie, what its kind of client has in common, or somebody new. */
+import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 import { ChatError } from '../../protocol/errors';
 import type { Chat } from '../../core/chat';
@@ -9,7 +10,7 @@ import type { Session } from '../../core/session';
 import { sessionTTL } from '../../core/settings';
 import type { TokenReading } from '../../core/tokens';
 import type { Origins } from '../address';
-import { cookieText, requestCookie, setCookie } from './cookies';
+import { requestCookie, setCookie, type Cookies } from './cookies';
 import type { Params } from './params';
 
 export interface IdentityOptions {
@@ -24,7 +25,7 @@ export interface IdentityOptions {
 export interface Identified {
   readonly client: Client;
   /** Cookies to set with the answer. */
-  readonly cookies: string[];
+  readonly cookies: Cookies;
   /** The generation that the client's `chatAck` brings back; undefined when it keeps no such cookie. */
   readonly acknowledged: number | undefined;
   readonly secure: boolean;
@@ -34,8 +35,8 @@ export interface Identified {
 
 type OurToken = Extract<TokenReading, { readonly outcome: 'ours' }>;
 
-const ACK_COOKIE = 'chatAck';
-const ROOM_COOKIE = '__room';
+export const ACK_COOKIE = 'chatAck';
+export const ROOM_COOKIE = '__room';
 
 /** The headers of a fingerprint: they stay the same from request to request of one client. No header names an id. */
 const STATIC_HEADERS = ['user-agent', 'accept-language', 'accept-encoding'] as const;
@@ -84,7 +85,7 @@ export class Identity {
     const { session, token } = await this.#make(request, params);
     return this.#identified(request, params, session, {
       acknowledged: 0,
-      cookies: [this.#cookie(request, token), this.ackCookie(session, 0, this.#secure(request))],
+      cookies: this.#cookies(request, token, session),
     });
   }
 
@@ -94,9 +95,9 @@ export class Identity {
     return this.#identified(request, params, session, { token });
   }
 
-  /** The public id behind a handshake's cookie, for a socket's `fingerprint`. */
-  cookieId(cookies: unknown): string | undefined {
-    return this.#ours(cookieText(cookies, this.options.cookieKey))?.id;
+  /** Who a handshake's cookie says it is, for a socket's `fingerprint` and `resume`. */
+  fromHandshake(request: IncomingMessage & { cookies?: unknown }): OurToken | undefined {
+    return this.#ours(requestCookie(request, this.options.cookieKey));
   }
 
   /**
@@ -120,7 +121,7 @@ export class Identity {
       return this.#identified(request, params, session, {
         acknowledged: acknowledgedBy(session, requestCookie(request, ACK_COOKIE)),
         // The browser's clock runs against the cookie as ours does against the record: both are renewed together.
-        cookies: chat.isDue(session) ? [this.#cookie(request, cookie)] : [],
+        cookies: chat.renewal.isDue(session) ? new Map([this.#cookie(request, cookie)]) : new Map(),
       });
     }
     const peer = this.#peer(request, params, reading.id);
@@ -128,7 +129,7 @@ export class Identity {
     await this.#backInto(revived, peer, requestCookie(request, ROOM_COOKIE));
     return this.#identified(request, params, revived, {
       acknowledged: 0,
-      cookies: [this.#cookie(request, cookie), this.ackCookie(revived, 0, this.#secure(request))],
+      cookies: this.#cookies(request, cookie, revived),
     });
   }
 
@@ -148,7 +149,7 @@ export class Identity {
     const session = await chat.sessions.load(id);
     if (session) return session;
     rates.newClient(address);
-    return chat.welcome(id, this.#peer(request, params, id), 'expired');
+    return chat.welcome(id, this.#peer(request, params, id), formerLife(params));
   }
 
   async #make(request: Request, params: Params): Promise<{ session: Session; token: string }> {
@@ -156,9 +157,7 @@ export class Identity {
     rates.newClient(origins.address(request));
     const token = chat.tokens.issue(Date.now());
     const id = chat.tokens.id(token);
-    // Whoever brings a cursor was here before, and has lost what made us know it.
-    const revived = params['method'] === 'messages' && Boolean(params['after']) ? 'expired' : undefined;
-    return { session: await chat.welcome(id, this.#peer(request, params, id), revived), token };
+    return { session: await chat.welcome(id, this.#peer(request, params, id), formerLife(params)), token };
   }
 
   /** `__room` says where the client was before its record was lost. It is no more than a hint: the hooks decide. */
@@ -170,7 +169,7 @@ export class Identity {
     const room = cookie.slice(0, dot);
     if (cookie.slice(dot + 1) !== this.#roomSignature(session.id, room) || room === session.room) return;
     try {
-      await chat.changeRoom(session, chat.connection(session, peer).connection, room);
+      await chat.rooms.changeRoom(session, chat.connection(session, peer).connection, room);
     } catch (error) {
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
     }
@@ -186,7 +185,7 @@ export class Identity {
     const client = new Client(chat, session, this.#peer(request, params, session.id), rates);
     return {
       client,
-      cookies: more.cookies ?? [],
+      cookies: more.cookies ?? new Map<string, string>(),
       acknowledged: more.acknowledged,
       secure: this.#secure(request),
       token: more.token,
@@ -215,8 +214,14 @@ export class Identity {
     return Math.ceil(sessionTTL(this.options.chat.settings) / 1000) + COOKIE_GRACE;
   }
 
-  #cookie(request: Request, token: string): string {
-    return setCookie(this.options.cookieKey, token, { secure: this.#secure(request), maxAge: this.#maxAge });
+  #cookie(request: Request, token: string): [string, string] {
+    const { cookieKey } = this.options;
+    return [cookieKey, setCookie(cookieKey, token, { secure: this.#secure(request), maxAge: this.#maxAge })];
+  }
+
+  /** The token and the first `chatAck` with it: a client that then brings only the one back keeps no jar. */
+  #cookies(request: Request, token: string, session: Session): Cookies {
+    return new Map([this.#cookie(request, token), [ACK_COOKIE, this.ackCookie(session, 0, this.#secure(request))]]);
   }
 
   #roomSignature(client: string, room: string): string {
@@ -233,6 +238,11 @@ export class Identity {
       destroy: () => request.socket.destroy(),
     };
   }
+}
+
+/** Whoever brings a cursor was here before, and has lost what it was known by. */
+function formerLife({ method, after }: Params): 'expired' | undefined {
+  return method === 'messages' && Boolean(after) ? 'expired' : undefined;
 }
 
 /** The generation that a `chatAck` brings back; -1 for one of a former record, which confirms nothing. */

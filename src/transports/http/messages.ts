@@ -1,26 +1,25 @@
 /** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
 import type { Request, Response } from 'express';
-import type { EntryId } from '../../protocol/entry-id';
-import type { Topic } from '../../core/entry';
 import type { Feed, Page } from '../../core/feed';
 import { pageJson, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
 import { sessionTTL } from '../../core/settings';
-import { setCookie } from './cookies';
-import { ACK_COOKIE, type Identified } from './identity';
+import { cookieHeaders, type Cookies } from './cookies';
+import { ACK_COOKIE, type Identified, type Identity } from './identity';
 import type { Parked, Parking } from './parking';
+import type { PlaceKeeper, Places } from './places';
 import { sendError, sendJson } from './reply';
 import type { Streams } from './streams';
 
 export interface MessagesOptions {
+  readonly identity: Identity;
   readonly parking: Parking;
   readonly streams: Streams;
+  readonly places: PlaceKeeper;
   readonly returnErrorCodes: boolean;
   /** The server goes. */
   readonly draining: () => boolean;
 }
-
-type Places = ReadonlyMap<Topic, EntryId>;
 
 /** Where a reading starts, and what the client is known to have by that. */
 interface Start {
@@ -39,9 +38,11 @@ export async function answerMessages(
   headers: Readonly<Record<string, string>>,
   options: MessagesOptions,
 ): Promise<void> {
-  const start = await startOf(who, reading);
+  const start = await startOf(who, reading, options.places);
   if (reading.options.stream) {
-    await options.streams.serve(request, response, who, reading, start.places, headers);
+    const { places } = start;
+    if (!reading.cursorMode) await settle(who, start);
+    await options.streams.serve(request, response, { who, reading, places, headers, keeper: options.places });
     return;
   }
   // A server that goes keeps nobody waiting: the client comes back to another node with its cursor.
@@ -51,7 +52,7 @@ export async function answerMessages(
   const feed = await reading.open(session, start.places, wait > 0);
   let parked = false;
   try {
-    const answer = new Answer(response, who, reading, start, feed, headers, options.returnErrorCodes);
+    const answer = new Answer(response, who, reading, start, feed, headers, options);
     const page = await feed.next(reading.limit);
     if (wait === 0 || !isEmpty(page)) {
       await answer.send(page);
@@ -68,18 +69,23 @@ export async function answerMessages(
  * A cursor says it all. Otherwise the client's own place: what the last answer was pending is past when the client
  * brings its generation back, and comes again when it does not.
  */
-async function startOf(who: Identified, reading: Reading): Promise<Start> {
+async function startOf(who: Identified, reading: Reading, keeper: PlaceKeeper): Promise<Start> {
   const { session, chat } = who.client;
   if (reading.cursorMode) return { places: reading.places, generation: 0 };
+  await keeper.settled(session.id);
   // Read fresh: another node may have answered this client since this session was read.
   const record = session.isNew ? undefined : await chat.store.client(session.id);
   const places = record?.places ?? session.places;
   const pending = record?.pending ?? session.pending;
-  const arrived = who.acknowledged === undefined || who.acknowledged === pending.generation;
-  return {
-    places: arrived && who.acknowledged !== undefined ? new Map([...places, ...pending.places]) : places,
-    generation: pending.generation,
-  };
+  const arrived = who.acknowledged === pending.generation;
+  return { places: arrived ? new Map([...places, ...pending.places]) : places, generation: pending.generation };
+}
+
+/** A stream moves the client's place by itself from here on: an answer that is pending still would move it back. */
+async function settle({ client, acknowledged }: Identified, { places, generation }: Start): Promise<void> {
+  if (acknowledged === undefined) return;
+  const delivery = { from: generation, confirmed: places, pending: new Map() };
+  await client.chat.store.deliver(client.id, delivery, sessionTTL(client.chat.settings));
 }
 
 function isEmpty(page: Page): boolean {
@@ -98,7 +104,7 @@ class Answer {
     readonly start: Start,
     readonly feed: Feed,
     readonly headers: Readonly<Record<string, string>>,
-    readonly returnErrorCodes: boolean,
+    readonly options: MessagesOptions,
   ) {
     this.#from = feed.places;
   }
@@ -107,40 +113,38 @@ class Answer {
     const { response, reading, who } = this;
     const moved = !isEmpty(page) || [...page.places].some(([topic, place]) => this.#from.get(topic) !== place);
     const keepsPlace = !reading.cursorMode && moved;
-    const cookies =
-      keepsPlace && who.acknowledged !== undefined
-        ? [...who.cookies.filter((cookie) => !cookie.startsWith(`${ACK_COOKIE}=`)), await this.#deliver(page.places)]
-        : who.cookies;
+    let cookies: Cookies = who.cookies;
+    if (keepsPlace && who.acknowledged !== undefined) {
+      cookies = new Map([...who.cookies, [ACK_COOKIE, await this.#deliver(page.places)]]);
+    } else if (keepsPlace) {
+      // A client without a jar cannot say that it has the answer: the best sign is that all of it was taken from us.
+      const { chat, session } = who.client;
+      response.once('finish', () => {
+        this.options.places.move(chat, session, page.places);
+      });
+    }
     const body = pageJson(who.client, page);
     const text = Object.keys(more).length === 0 ? body : `${body.slice(0, -1)},${JSON.stringify(more).slice(1)}`;
-    if (keepsPlace && who.acknowledged === undefined) this.#moveWhenWritten(page.places);
-    sendJson(response, 200, text, { ...this.headers, ...(cookies.length > 0 ? { 'Set-Cookie': cookies } : {}) });
+    sendJson(response, 200, text, { ...this.headers, ...cookieHeaders(cookies) });
   }
 
   fail(error: unknown): void {
-    sendError(this.response, error, this.returnErrorCodes, this.headers);
+    const { response, who, options, headers } = this;
+    sendError(response, error, options.returnErrorCodes, { ...headers, ...cookieHeaders(who.cookies) });
   }
 
   /** The cookie whose coming back says that this answer arrived. */
-  async #deliver(places: Places): Promise<string> {
-    const { client, secure } = this.who;
-    const ttl = sessionTTL(client.chat.settings);
-    const delivery = { from: this.start.generation, confirmed: this.start.places, pending: places };
-    const generation = await client.chat.store.deliver(client.id, delivery, ttl);
-    return setCookie(ACK_COOKIE, String(generation ?? 0), { secure, maxAge: Math.ceil(ttl / 1000) });
-  }
-
-  /** A client without a jar cannot say that it has the answer: the best sign is that all of it was taken from us. */
-  #moveWhenWritten(places: Places): void {
-    const { client } = this.who;
-    this.response.once('finish', () => {
-      client.chat.sessions.write(client.session, { places }).catch((error: unknown) => {
-        client.chat.logger.warn(
-          { err: error, client: client.id },
-          'a place was not kept; its messages will come again',
-        );
-      });
-    });
+  async #deliver(pending: Places): Promise<string> {
+    const { session, chat } = this.who.client;
+    const ttl = sessionTTL(chat.settings);
+    const delivery = { from: this.start.generation, confirmed: this.start.places, pending };
+    let generation = await chat.store.deliver(session.id, delivery, ttl);
+    if (generation === undefined) {
+      // The store has lost the record since we read it: it is made anew, or the same would be told again and again.
+      await chat.sessions.write(session, { places: this.start.places });
+      generation = await chat.store.deliver(session.id, { ...delivery, from: 0 }, ttl);
+    }
+    return this.options.identity.ackCookie(session, generation ?? 0, this.who.secure);
   }
 }
 
@@ -197,7 +201,9 @@ async function park(answer: Answer, session: Session, wait: number, parking: Par
   response.on('close', end);
   // It may have gone while we looked.
   if (response.closed) end();
-  else parking.park(poll);
-  // What came between the first look and the parking woke nobody.
-  feed.wake();
+  else {
+    parking.park(poll);
+    // What came between the last look and here has woken nobody.
+    feed.wake();
+  }
 }

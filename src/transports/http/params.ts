@@ -2,6 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import { ChatError } from '../../protocol/errors';
 
+const FORM = 'application/x-www-form-urlencoded';
+
 export type Params = Readonly<Record<string, unknown>>;
 
 /** Express's parsers let invalid UTF-8 pass as U+FFFD and make lists of what is given twice; hence our own. */
@@ -31,11 +33,16 @@ export function formParams(text: string): Params {
  */
 export function bodyParams(request: IncomingMessage, body: unknown): Params {
   if (body === undefined || body === null || (Buffer.isBuffer(body) && body.length === 0)) return {};
-  if (!Buffer.isBuffer(body)) return objectParams(body);
-  const text = utf8(body);
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  if (!Buffer.isBuffer(body)) {
+    const params = objectParams(body);
+    const repeated = Object.keys(params).find((name) => typeof params[name] !== 'string');
+    if (type === FORM && repeated !== undefined) throw new ChatError('repeated_parameter', repeated);
+    return params;
+  }
+  const text = utf8(body);
   // curl's -d says form; text/plain is what a page of another site may send without asking, and is told apart by nobody.
-  if (type === 'application/x-www-form-urlencoded' || type === '' || type === undefined) return formParams(text.trim());
+  if (type === FORM || type === '' || type === undefined) return formParams(text.trim());
   if (type !== 'application/json') throw new ChatError('bad_request', 'the body must be JSON or a form');
   return objectParams(parseJson(text));
 }

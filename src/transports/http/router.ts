@@ -6,13 +6,14 @@ import type { Actions } from '../../core/action';
 import type { Logger } from '../../core/logger';
 import { Reading } from '../../core/reading';
 import type { Guard } from '../guard';
-import { setCookie } from './cookies';
-import { ROOM_COOKIE, roomCookie, type Identified, type Identity } from './identity';
+import { cookieHeaders, type Cookies } from './cookies';
+import { ROOM_COOKIE, type Identified, type Identity } from './identity';
 import { answerMessages, type MessagesOptions } from './messages';
 import { bodyParams, queryParams, type Params } from './params';
+import { PlaceKeeper } from './places';
 import { sendError, sendJson } from './reply';
 
-export interface RouterOptions<Api> extends MessagesOptions {
+export interface RouterOptions<Api> extends Omit<MessagesOptions, 'places'> {
   readonly actions: Actions<Api>;
   readonly api: Api;
   readonly guard: Guard;
@@ -22,11 +23,6 @@ export interface RouterOptions<Api> extends MessagesOptions {
   readonly bodyBytes: number;
 }
 
-/** What an action may put into its answer besides the body: the room that the client is in now, for its cookie. */
-interface WithRoomCookie {
-  readonly room: string;
-}
-
 export interface ChatRouters {
   /** `/chat`: the chat action, by its `method`. */
   readonly chat: Router;
@@ -34,15 +30,19 @@ export interface ChatRouters {
   readonly api: Router;
 }
 
+/** Which action a request means. */
+type NameOf = (request: Request, params: Params) => unknown;
+
 export function createRouters<Api>(options: RouterOptions<Api>): ChatRouters {
   const { bodyBytes } = options;
+  const door = new Door({ ...options, places: new PlaceKeeper() });
   // One parser for every content type: what the bytes mean is decided once, by bodyParams. Nothing is inflated.
   const body = express.raw({ type: () => true, inflate: false, limit: bodyBytes === 0 ? Infinity : bodyBytes });
   const cookies = cookieParser();
-  const routerFor = (action: (request: Request, params: Params) => unknown): Router => {
+  const routerFor = (nameOf: NameOf): Router => {
     const router = express.Router();
     router.use(cookies, body);
-    router.all(/.*/, (request: Request, response: Response) => answer(request, response, options, action));
+    router.all(/.*/, (request: Request, response: Response) => door.answer(request, response, nameOf));
     router.use((error: unknown, request: Request, response: Response, next: NextFunction) => {
       if (response.headersSent) next(error);
       else sendError(response, fromBodyParser(error), options.returnErrorCodes, options.guard.cors(request));
@@ -62,63 +62,79 @@ export function createRouters<Api>(options: RouterOptions<Api>): ChatRouters {
   };
 }
 
-async function answer<Api>(
-  request: Request,
-  response: Response,
-  options: RouterOptions<Api>,
-  actionOf: (request: Request, params: Params) => unknown,
-): Promise<void> {
-  const { guard, identity, actions, api, returnErrorCodes, logger } = options;
-  let headers: Readonly<Record<string, string>> = {};
-  let who: Identified | undefined;
-  try {
-    guard.checkHost(request);
-    headers = guard.cors(request) ?? {};
-    if (request.method === 'OPTIONS') {
-      preflight(response, headers);
-      return;
-    }
-    guard.checkSite(request, identity.isLookalike(request));
-    if (request.method !== 'GET' && request.method !== 'POST') {
-      throw new ChatError('method_not_allowed', 'only GET and POST are answered');
-    }
-    // What comes over a connection that a proxy kept is answered still; the next request goes to another node.
-    if (options.draining()) response.shouldKeepAlive = false;
-    const query = queryParams(request);
-    const posted = request.method === 'POST' ? bodyParams(request, request.body as unknown) : {};
-    const params: Params = { ...query, ...posted };
-    const action = actions.find(actionOf(request, params), 'web');
-    const connecting = action.name === 'chat' && params['method'] === 'connect';
-    if (connecting && request.method !== 'POST') throw new ChatError('method_not_allowed', 'connect must be a POST');
+class Door<Api> {
+  constructor(readonly options: RouterOptions<Api> & MessagesOptions) {}
 
-    who = connecting ? await identity.connect(request, params) : await identity.identify(request, params);
-    const { client } = who;
-    await client.chat.touch(client.session, client.connection);
-    const asked = withHeaders(params, request);
-    const result = await action.perform(asked, {
-      client,
-      connection: client.connection,
-      api,
-      httpMethod: request.method,
-    });
-    await client.flush();
-    if (result instanceof Reading) {
-      await answerMessages(request, response, who, result, headers, options);
-      return;
+  async answer(request: Request, response: Response, nameOf: NameOf): Promise<void> {
+    const { guard, actions, returnErrorCodes, logger } = this.options;
+    let headers: Readonly<Record<string, string>> = {};
+    let cookies: Cookies = new Map();
+    try {
+      guard.checkHost(request);
+      headers = guard.cors(request) ?? {};
+      if (request.method === 'OPTIONS') {
+        preflight(response, headers);
+        return;
+      }
+      guard.checkSite(request, this.options.identity.isLookalike(request));
+      if (request.method !== 'GET' && request.method !== 'POST') {
+        headers = { ...headers, Allow: 'GET, POST, OPTIONS' };
+        throw new ChatError('method_not_allowed', 'only GET and POST are answered');
+      }
+      // What comes over a connection that a proxy kept is answered still; the next request goes to another node.
+      if (this.options.draining()) response.shouldKeepAlive = false;
+      const params = paramsOf(request);
+      const action = actions.find(nameOf(request, params), 'web');
+      const chatting = action.name === 'chat';
+      // Before anybody is made a client, and a member of the default room.
+      if (chatting && !this.#chatEnabled) throw new ChatError('chat_disabled');
+      const connecting = chatting && params['method'] === 'connect';
+      if (connecting && request.method !== 'POST') {
+        headers = { ...headers, Allow: 'POST' };
+        throw new ChatError('method_not_allowed', 'connect must be a POST');
+      }
+
+      const who = await this.#whoAsks(request, params, connecting);
+      cookies = who.cookies;
+      const { client } = who;
+      await client.chat.renewal.touch(client.session, client.connection);
+      const context = { client, connection: client.connection, api: this.options.api, httpMethod: request.method };
+      const result = await action.perform(params, context);
+      await client.flush();
+      if (result instanceof Reading) {
+        await answerMessages(request, response, who, result, headers, this.options);
+        return;
+      }
+      if (chatting && params['method'] === 'roomChange') cookies = this.#withRoom(who, result as { room: string });
+      const token = who.token === undefined ? {} : { session: who.token };
+      const answer = JSON.stringify({ ...token, ...(result as object | undefined) });
+      sendJson(response, 200, answer, { ...headers, ...cookieHeaders(cookies) });
+    } catch (error) {
+      if (!(error instanceof ChatError)) logger.error({ err: error, path: request.path }, 'a request failed');
+      sendError(response, error, returnErrorCodes, { ...headers, ...cookieHeaders(cookies) });
     }
-    const setCookies = [...who.cookies, ...roomCookies(who, params, result)];
-    const answerHeaders = { ...headers, ...(setCookies.length > 0 ? { 'Set-Cookie': setCookies } : {}) };
-    const token = who.token === undefined ? {} : { session: who.token };
-    sendJson(response, 200, JSON.stringify({ ...token, ...(result as object | undefined) }), answerHeaders);
-  } catch (error) {
-    if (!(error instanceof ChatError)) logger.error({ err: error, path: request.path }, 'a request failed');
-    const setCookies = who && who.cookies.length > 0 ? { 'Set-Cookie': who.cookies } : {};
-    sendError(response, error, returnErrorCodes, { ...headers, ...setCookies });
+  }
+
+  get #chatEnabled(): boolean {
+    return this.options.identity.options.chat.settings.httpClientMessageTTL !== null;
+  }
+
+  #whoAsks(request: Request, params: Params, connecting: boolean): Promise<Identified> {
+    const { identity, guard } = this.options;
+    if (connecting) return identity.connect(request, params);
+    return identity.identify(request, params, guard.isAnonymous(request));
+  }
+
+  #withRoom({ cookies, client, secure }: Identified, { room }: { readonly room: string }): Cookies {
+    return new Map([...cookies, [ROOM_COOKIE, this.options.identity.roomCookie(client.id, room, secure)]]);
   }
 }
 
-/** What an EventSource says by headers, because it cannot choose its parameters. */
-function withHeaders(params: Params, request: Request): Params {
+/** What the request asks for: its body before its query, and what an EventSource, which has neither, says by headers. */
+function paramsOf(request: Request): Params {
+  const query = queryParams(request);
+  const posted = request.method === 'POST' ? bodyParams(request, request.body as unknown) : {};
+  const params: Params = { ...query, ...posted };
   const { accept = '' } = request.headers;
   const lastEventId = request.headers['last-event-id'];
   const stream =
@@ -130,12 +146,6 @@ function withHeaders(params: Params, request: Request): Params {
     // An EventSource repeats its URL when it comes back, with the cursor it began with.
     ...(typeof lastEventId === 'string' && lastEventId !== '' ? { after: lastEventId } : {}),
   };
-}
-
-function roomCookies(who: Identified, params: Params, result: unknown): string[] {
-  if (params['method'] !== 'roomChange') return [];
-  const { room } = result as WithRoomCookie;
-  return [setCookie(ROOM_COOKIE, roomCookie(who.client.chat, who.client.id, room), { secure: who.secure })];
 }
 
 function preflight(response: Response, cors: Readonly<Record<string, string>>): void {

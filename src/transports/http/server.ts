@@ -3,6 +3,8 @@ import http from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
+import { ChatError } from '../../protocol/errors';
+import { errorBody } from './reply';
 
 export interface HttpLimits {
   readonly connections: number;
@@ -25,7 +27,9 @@ export function createExpressServer(app: Express, limits: HttpLimits): http.Serv
   shared.request = Request.prototype;
   shared.response = Response.prototype;
 
-  const server = http.createServer({ IncomingMessage: Request, ServerResponse: Response }, app);
+  // Node looks for those who are over their time every 30 s only, unless it is told.
+  const options = { IncomingMessage: Request, ServerResponse: Response, connectionsCheckingInterval: 1000 };
+  const server = http.createServer(options, app);
   return limited(server, limits);
 }
 
@@ -68,10 +72,22 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
       socket.destroy();
       return;
     }
-    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    socket.end(unreadable(error.code));
   });
   return server;
+}
+
+/** The whole answer to what is no request, in the words of every other error. */
+function unreadable(code: string | undefined): string {
+  const [status, text] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'the headers are too large']
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'the request took too long']
+        : ['400 Bad Request', 'the request is not valid HTTP'];
+  const body = errorBody(new ChatError('bad_request', text));
+  const headers = `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${String(body.length)}`;
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\n${headers}\r\n\r\n${body}`;
 }
 
 /** headersTimeout starts with the first byte: a peer that sends none would stay for ever. */

@@ -1,13 +1,14 @@
 /** Streams over HTTP: server-sent events and NDJSON, as fast as the peer takes them, from the log and from nowhere else. */
 import type { Request, Response } from 'express';
 import { ndjsonLine, serverSentEvent } from '../../protocol/frames';
-import type { EntryId } from '../../protocol/entry-id';
 import { ChatError } from '../../protocol/errors';
 import { cursorOf } from '../../core/cursors';
-import type { Topic } from '../../core/entry';
 import type { Feed, Page } from '../../core/feed';
 import type { Reading } from '../../core/reading';
+import type { Session } from '../../core/session';
+import { cookieHeaders } from './cookies';
 import type { Identified } from './identity';
+import type { PlaceKeeper, Places } from './places';
 
 export interface StreamsOptions {
   readonly perClient: number;
@@ -18,13 +19,27 @@ export interface StreamsOptions {
   readonly heartbeat?: number;
 }
 
+/** What a stream is asked for. */
+export interface Asked {
+  readonly who: Identified;
+  readonly reading: Reading;
+  /** Where it starts. */
+  readonly places: Places;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Moves the place of a client that has no cursor. */
+  readonly keeper: PlaceKeeper;
+}
+
 const TYPES = { sse: 'text/event-stream; charset=utf-8', ndjson: 'application/x-ndjson; charset=utf-8' } as const;
 const TICK = 1000;
 const HEARTBEAT = 20_000;
 
 export class Streams {
   readonly #open = new Set<Stream>();
+  /** Streams of each client, those included that are still being opened. */
+  readonly #ofClient = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
+  #closing = false;
 
   constructor(readonly options: StreamsOptions) {}
 
@@ -32,30 +47,96 @@ export class Streams {
     return this.#open.size;
   }
 
-  async serve(
-    request: Request,
-    response: Response,
-    who: Identified,
-    reading: Reading,
-    places: ReadonlyMap<Topic, EntryId>,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<void> {
-    const { client } = who;
-    const { perClient } = this.options;
-    const own = [...this.#open].filter((stream) => stream.client === client.id).length;
-    if (perClient > 0 && own >= perClient) throw new ChatError('too_many_requests', '', 5);
+  /** @throws ChatError too_many_requests, or why a log cannot be read; nothing was answered then */
+  async serve(request: Request, response: Response, asked: Asked): Promise<void> {
+    const { who, reading, places } = asked;
+    const { chat, id } = who.client;
+    this.#enter(id);
+    let session: Session;
+    let feed: Feed | undefined;
+    try {
+      session = await chat.sessions.live(who.client.session);
+      feed = await reading.open(session, places, true);
+      await chat.sessions.attach(session, feed, true);
+    } catch (error) {
+      feed?.close();
+      this.#leave(id);
+      throw error;
+    }
 
-    const session = await client.chat.sessions.live(client.session);
-    const feed = await reading.open(session, places, true);
-    await client.chat.sessions.attach(session, feed, true);
-    const stream = new Stream(response, who, reading, feed, this.options);
+    const stream = new Stream(response, asked, session, feed, this.options);
+    const ended = (): void => {
+      this.#open.delete(stream);
+      if (this.#open.size === 0) {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      }
+      this.#leave(id);
+      stream.ended();
+    };
+    // It may have gone while we looked.
+    if (response.closed) {
+      ended();
+      return;
+    }
     this.#open.add(stream);
     this.#timer ??= setInterval(() => {
       for (const each of this.#open) each.tick();
     }, TICK);
+    response.once('close', ended);
+    // A stream has no end that an idle socket's timeout should find.
+    request.socket.setTimeout(0);
+    stream.begin();
+    // An EventSource comes back after an answer that ends, and gives up at an error.
+    if (this.#closing) stream.finish();
+  }
 
+  /** The server goes: streams end, each with its own time to come back. */
+  close(): void {
+    this.#closing = true;
+    for (const stream of this.#open) stream.finish();
+  }
+
+  #enter(client: string): void {
+    const { perClient } = this.options;
+    const own = this.#ofClient.get(client) ?? 0;
+    if (perClient > 0 && own >= perClient) throw new ChatError('too_many_requests', '', 5);
+    this.#ofClient.set(client, own + 1);
+  }
+
+  #leave(client: string): void {
+    const left = (this.#ofClient.get(client) ?? 1) - 1;
+    if (left > 0) this.#ofClient.set(client, left);
+    else this.#ofClient.delete(client);
+  }
+}
+
+class Stream {
+  readonly format: 'sse' | 'ndjson';
+  /** Nothing more is written. */
+  #over = false;
+  #running = false;
+  #again = false;
+  /** By the steady clock; set while the peer has more to take than it should. */
+  #congestedSince: number | undefined;
+  #beatAt = performance.now();
+  /** Written out whole, and not yet kept in the client's record. */
+  #unsaved: Places | undefined;
+
+  constructor(
+    readonly response: Response,
+    readonly asked: Asked,
+    readonly session: Session,
+    readonly feed: Feed,
+    readonly options: StreamsOptions,
+  ) {
+    this.format = asked.reading.options.stream === 'ndjson' ? 'ndjson' : 'sse';
+  }
+
+  begin(): void {
+    const { response, feed, asked } = this;
     response.writeHead(200, {
-      'Content-Type': TYPES[stream.format],
+      'Content-Type': TYPES[this.format],
       'Cache-Control': 'no-store, private',
       'X-Content-Type-Options': 'nosniff',
       'Cross-Origin-Resource-Policy': 'same-origin',
@@ -63,65 +144,26 @@ export class Streams {
       // nginx and the proxies that follow it would collect a stream until it ends.
       'X-Accel-Buffering': 'no',
       Vary: 'Origin, Cookie, Accept',
-      ...headers,
-      ...(who.cookies.length > 0 ? { 'Set-Cookie': who.cookies } : {}),
+      ...asked.headers,
+      ...cookieHeaders(asked.who.cookies),
     });
     response.flushHeaders();
-    // A stream has no end that an idle socket's timeout should find.
-    request.socket.setTimeout(0);
-
-    response.once('close', () => {
-      this.#open.delete(stream);
-      if (this.#open.size === 0) {
-        clearInterval(this.#timer);
-        this.#timer = undefined;
-      }
-      client.chat.sessions.detach(session, feed, { held: true, clean: false });
-      stream.ended();
-    });
-    stream.run();
-  }
-
-  /** The server goes: streams end, each with its own time to come back. */
-  close(): void {
-    for (const stream of this.#open) stream.finish();
-  }
-}
-
-class Stream {
-  readonly format: 'sse' | 'ndjson';
-  #running = false;
-  #again = false;
-  #congestedSince: number | undefined;
-  #beatAt = performance.now();
-  /** Written out whole, and not yet kept in the client's record. */
-  #unsaved: ReadonlyMap<Topic, EntryId> | undefined;
-
-  constructor(
-    readonly response: Response,
-    readonly who: Identified,
-    readonly reading: Reading,
-    readonly feed: Feed,
-    readonly options: StreamsOptions,
-  ) {
-    this.format = reading.options.stream === 'ndjson' ? 'ndjson' : 'sse';
-    feed.onWake = () => {
-      this.run();
-    };
+    response.on('error', () => response.destroy());
     response.on('drain', () => {
+      if (this.#over) return;
       this.#congestedSince = undefined;
       this.run();
     });
+    feed.onWake = () => {
+      this.run();
+    };
     if (this.format === 'sse') {
       // An event without data is given to nobody, but its id is kept: so a reader that has heard nothing yet comes back
       // with its place as well (WHATWG HTML 9.2.6).
-      const cursor = cursorOf(who.client.chat, feed.places);
+      const cursor = cursorOf(asked.who.client.chat, feed.places);
       response.write(`retry: ${String(1000 + Math.floor(Math.random() * 2000))}\nid: ${cursor}\n\n`);
     }
-  }
-
-  get client(): string {
-    return this.who.client.id;
+    this.run();
   }
 
   run(): void {
@@ -131,44 +173,54 @@ class Stream {
 
   /** Ends politely; the client comes back after a time of its own. */
   finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    // A peer that does not take its end either is cut off like any other that takes nothing.
+    this.#congestedSince ??= performance.now();
     if (this.format === 'sse') this.response.write(`retry: ${String(500 + Math.floor(Math.random() * 4500))}\n\n`);
     this.response.end();
   }
 
+  /** The response is closed: lets go of everything. */
   ended(): void {
+    const { chat } = this.asked.who.client;
+    this.#over = true;
     this.feed.onWake = undefined;
+    chat.sessions.detach(this.session, this.feed, { held: true, clean: false });
     this.feed.close();
     this.#save();
   }
 
   tick(): void {
     const now = performance.now();
-    if (this.#congestedSince !== undefined && now - this.#congestedSince > this.options.stuck) {
-      this.response.destroy();
+    if (this.#congestedSince !== undefined) {
+      if (now - this.#congestedSince > this.options.stuck) this.response.destroy();
       return;
     }
     this.#save();
-    if (now - this.#beatAt < (this.options.heartbeat ?? HEARTBEAT) || this.#congestedSince !== undefined) return;
+    if (now - this.#beatAt < (this.options.heartbeat ?? HEARTBEAT)) return;
     this.#beatAt = now;
     // An empty line is no message to anybody who reads lines of JSON.
     this.response.write(this.format === 'sse' ? ':\n\n' : '\n');
   }
 
   async #loop(): Promise<void> {
+    const { feed, asked } = this;
     this.#running = true;
     try {
       do {
         this.#again = false;
-        while (this.feed.open && this.#congestedSince === undefined && !this.feed.atHead) {
-          const page = await this.feed.next(this.reading.limit);
+        while (!this.#over && feed.open && this.#congestedSince === undefined && !feed.atHead) {
+          const page = await feed.next(asked.reading.limit);
           this.#write(page);
           if (page.heard.length === 0 && page.gaps.length === 0) break;
         }
-      } while (this.#again);
-      if (!this.feed.open) this.finish();
+      } while (this.#again && !this.#over);
+      if (!feed.open) this.finish();
     } catch (error) {
       // Nothing has moved: the client comes back with its cursor and goes on there.
-      this.who.client.chat.logger.debug({ err: error, client: this.client }, 'a stream could not go on');
+      const { chat, id } = asked.who.client;
+      chat.logger.debug({ err: error, client: id }, 'a stream could not go on');
       this.finish();
     } finally {
       this.#running = false;
@@ -176,21 +228,21 @@ class Stream {
   }
 
   #write(page: Page): void {
+    if (this.#over) return;
     const text = this.#encode(page);
-    if (text !== '') {
-      const places = page.places;
-      this.response.write(text, (error) => {
-        if (!error) this.#unsaved = places;
-      });
-      this.#beatAt = performance.now();
-    }
-    const { writableLength } = this.response;
-    if (this.options.bufferSoft > 0 && writableLength > this.options.bufferSoft)
-      this.#congestedSince = performance.now();
+    if (text === '') return;
+    const { response, options } = this;
+    response.write(text, (error) => {
+      if (!error) this.#unsaved = page.places;
+    });
+    this.#beatAt = performance.now();
+    // Without a need for it no `drain` would come, and the peer would be taken for stuck.
+    const full = options.bufferSoft > 0 && response.writableLength > options.bufferSoft;
+    if (full && response.writableNeedDrain) this.#congestedSince = performance.now();
   }
 
   #encode(page: Page): string {
-    const { chat } = this.who.client;
+    const { chat } = this.asked.who.client;
     const places = new Map(page.from);
     const before = page.gaps.length > 0 ? cursorOf(chat, places) : '';
     const lines = page.gaps.map((gap) => {
@@ -208,12 +260,9 @@ class Stream {
 
   /** A stream without a cursor moves the client's place as its writes leave us. */
   #save(): void {
+    const { reading, keeper, who } = this.asked;
     const places = this.#unsaved;
-    if (!places || this.reading.cursorMode) return;
     this.#unsaved = undefined;
-    const { client } = this.who;
-    client.chat.sessions.write(client.session, { places }).catch((error: unknown) => {
-      client.chat.logger.warn({ err: error, client: client.id }, 'a place was not kept; its messages will come again');
-    });
+    if (places && !reading.cursorMode) keeper.move(who.client.chat, this.session, places);
   }
 }
