@@ -142,7 +142,7 @@ export class Chat {
     if (room === null) return session;
     const { connection } = this.connection(session, peer);
     try {
-      await this.rooms.join(session, connection, room, { listening: false, atArrival: true });
+      await this.rooms.join(session, connection, room, { listening: false, revived });
       await this.sessions.write(session, { room });
       session.room = room;
     } catch (error) {
@@ -155,8 +155,7 @@ export class Chat {
   /** What became of a record that a token of ours speaks of: the store was emptied since, or its time was over. */
   async lostHow(issuedAt: number): Promise<'expired' | 'reset'> {
     const { since } = await this.store.secret(this.tokens.secret);
-    // A token's time is in whole seconds.
-    return issuedAt + 1000 <= since ? 'reset' : 'expired';
+    return issuedAt < since ? 'reset' : 'expired';
   }
 
   async setAttributes(session: Session, attributes: ReadonlyMap<string, unknown>): Promise<void> {
@@ -259,11 +258,9 @@ export class Chat {
       return { place: floor, loss: session.revived && { reason: session.revived, lost: null } };
     }
     if (compareEntryIds(given, floor) >= 0) return { place: given, loss: undefined };
-    if (session.revived && entryIdParts(given).ms < session.connectedAt) {
-      return { place: floor, loss: { reason: session.revived, lost: null } };
-    }
-    const membership = await this.store.membership(room, session.id);
-    return { place: floor, loss: membership?.afterReset ? { reason: 'reset', lost: null } : undefined };
+    if (given === BEGINNING) return { place: await this.#anewIn(room, floor), loss: undefined };
+    const reason = await this.#lossBefore(session, room, given);
+    return { place: floor, loss: reason && { reason, lost: null } };
   }
 
   /** Where a client goes on that has no cursor: at its own place, or from now on. */
@@ -284,6 +281,22 @@ export class Chat {
   }
 
   // --- inside ---
+
+  /** Only a reset leads to the beginning, and has been told: the new log is heard from its birth, if there is one yet. */
+  async #anewIn(room: string, floor: EntryId): Promise<EntryId> {
+    const { state } = await this.store.read(roomTopic(room), BEGINNING, 0);
+    if (!state) return BEGINNING;
+    return compareEntryIds(state.born, floor) > 0 ? state.born : floor;
+  }
+
+  /** How what lies between a place and the client's coming into the room was lost to it; undefined when it was not there. */
+  async #lossBefore(session: Session, room: string, given: EntryId): Promise<'expired' | 'reset' | undefined> {
+    if (session.revived === 'expired') return entryIdParts(given).ms < session.connectedAt ? 'expired' : undefined;
+    const remade = session.revived ?? (await this.store.membership(room, session.id))?.afterReset;
+    if (!remade) return undefined;
+    const { state } = await this.store.read(roomTopic(room), given, 0);
+    return state && compareEntryIds(state.born, given) <= 0 ? undefined : 'reset';
+  }
 
   /** What the hooks make of a message, as it will be stored. */
   async #accept(connection: ChatConnection, speaker: Speaker, room: string, message: unknown): Promise<string> {

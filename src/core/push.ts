@@ -155,8 +155,12 @@ export class Pusher implements Hearer {
   }
 
   /** Everything up to here was pushed. */
+  get places(): ReadonlyMap<Topic, EntryId> {
+    return new Map([...this.#readers].map(([topic, { place }]) => [topic, place]));
+  }
+
   get cursor(): string {
-    return cursorOf(this.chat, new Map([...this.#readers].map(([topic, { place }]) => [topic, place])));
+    return cursorOf(this.chat, this.places);
   }
 
   roomAdded(room: string, heard: HeardRoom): void {

@@ -1,4 +1,5 @@
 /** Who is in which room: joining and leaving, on purpose, by lease or by the server's word; and what a room looks like. */
+import { BEGINNING } from '../protocol/entry-id';
 import { ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { ChatConnection, Peer } from './connection';
@@ -25,12 +26,15 @@ export interface RoomsOptions {
 export class Rooms {
   constructor(readonly options: RoomsOptions) {}
 
-  /** @throws ChatError already_in_room, too_many_rooms, room_not_found, or what a `join` hook says */
+  /**
+   * @param revived the client was here before its record was lost: it keeps no place, so that it is told
+   * @throws ChatError already_in_room, too_many_rooms, room_not_found, or what a `join` hook says
+   */
   async join(
     session: Session,
     connection: ChatConnection,
     room: string,
-    { listening, atArrival = false }: { listening: boolean; atArrival?: boolean },
+    { listening, revived }: { listening: boolean; revived?: 'expired' | 'reset' | undefined },
   ): Promise<HeardRoom> {
     const known = session.rooms.get(room);
     if (known && (listening || !known.listening)) throw new ChatError('already_in_room', room);
@@ -51,6 +55,8 @@ export class Rooms {
         listening,
         holders: this.#holders(session, connection),
         create: createRoomsOnJoin || room === this.options.settings.defaultRoom,
+        // Whom the store forgot hears the new log from its beginning: it was there all the time.
+        ...(revived === 'reset' ? { rejoinFrom: BEGINNING } : {}),
       }),
       intent,
     ]);
@@ -61,7 +67,7 @@ export class Rooms {
     const { floor } = joined.membership;
     const heard: HeardRoom = { listening, floor };
     // A place of its own, so that a client that was revived is told of its former rooms and not of this one.
-    const places = atArrival ? {} : { places: new Map([[roomTopic(room), floor]]) };
+    const places = revived ? {} : { places: new Map([[roomTopic(room), floor]]) };
     await this.options.sessions().write(session, { rooms: new Map([[room, heard]]), ...places });
     session.enter(room, heard);
     return heard;
@@ -76,11 +82,16 @@ export class Rooms {
   }
 
   /** Into the new room, then out of the old one; when the first is refused nothing changes. */
-  async changeRoom(session: Session, connection: ChatConnection, room: string): Promise<void> {
+  async changeRoom(
+    session: Session,
+    connection: ChatConnection,
+    room: string,
+    { revived }: { revived?: 'expired' | 'reset' | undefined } = {},
+  ): Promise<void> {
     const old = session.room;
     if (room === old) return;
     const known = session.rooms.get(room);
-    if (!known || known.listening) await this.join(session, connection, room, { listening: false });
+    if (!known || known.listening) await this.join(session, connection, room, { listening: false, revived });
     if (old !== null && session.rooms.has(old)) {
       try {
         await this.leave(session, connection, old);

@@ -1,10 +1,11 @@
 /** The secret behind a client, and what others may know of it: the token, its public id, and keyed marks. */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** 192 random bits, 5 bytes of issue time (s), 16 bytes of MAC: 60 characters of base64url. */
+/** 192 random bits, 6 bytes of issue time (ms), 15 bytes of MAC: 60 characters of base64url. */
 const TOKEN = /^[A-Za-z0-9_-]{60}$/;
 const RANDOM_BYTES = 24;
-const SIGNED_BYTES = RANDOM_BYTES + 5;
+const SIGNED_BYTES = RANDOM_BYTES + 6;
+const MAC_BYTES = 15;
 const ID_BYTES = 16;
 const REMEMBERED = 10_000;
 
@@ -24,8 +25,8 @@ export class Tokens {
   issue(now: number): string {
     const bytes = Buffer.alloc(SIGNED_BYTES);
     randomBytes(RANDOM_BYTES).copy(bytes);
-    bytes.writeUIntBE(Math.floor(now / 1000), RANDOM_BYTES, 5);
-    return Buffer.concat([bytes, this.#mac('token', bytes)]).toString('base64url');
+    bytes.writeUIntBE(now, RANDOM_BYTES, 6);
+    return Buffer.concat([bytes, this.#tokenMac(bytes)]).toString('base64url');
   }
 
   /** `foreign`: has not our form, and may be meant for somebody else. `forged`: has it, but we never made it. */
@@ -35,11 +36,11 @@ export class Tokens {
     if (known) return known;
     const bytes = Buffer.from(token, 'base64url');
     const signed = bytes.subarray(0, SIGNED_BYTES);
-    if (!timingSafeEqual(this.#mac('token', signed), bytes.subarray(SIGNED_BYTES))) return { outcome: 'forged' };
+    if (!timingSafeEqual(this.#tokenMac(signed), bytes.subarray(SIGNED_BYTES))) return { outcome: 'forged' };
     const reading: TokenReading = {
       outcome: 'ours',
       id: this.id(token),
-      issuedAt: bytes.readUIntBE(RANDOM_BYTES, 5) * 1000,
+      issuedAt: bytes.readUIntBE(RANDOM_BYTES, 6),
     };
     if (this.#known.size >= REMEMBERED) this.#known.clear();
     this.#known.set(token, reading);
@@ -70,6 +71,10 @@ export class Tokens {
   /** Signs a small text, such as the room in the cookie `__room`. */
   sign(purpose: string, text: string): string {
     return this.#mac(purpose, text).toString('base64url', 0, ID_BYTES);
+  }
+
+  #tokenMac(signed: Buffer): Buffer {
+    return this.#mac('token', signed).subarray(0, MAC_BYTES);
   }
 
   #mac(purpose: string, data: string | Buffer): Buffer {
