@@ -26,12 +26,17 @@ const inputs = z.object({
   key: z.string().optional().describe('says it once, however often it is sent'),
   roomMatchKey: z.string().optional().describe('only who has this attribute hears it'),
   roomMatchValue: z.coerce.string().optional().describe('and has it with this value'),
-  wait: numeral(/^\d{1,15}(\.\d+)?$/, 'must be a number of seconds').optional().describe('seconds to wait for messages, 60 at most'),
+  wait: numeral(/^\d{1,15}(\.\d+)?$/, 'must be a number of seconds')
+    .optional()
+    .describe('seconds to wait for messages, 60 at most'),
   after: z
     .union([z.string(), z.record(z.string(), z.string())])
     .optional()
     .describe('a cursor: what follows it'),
-  limit: count.refine((value) => value >= 1, 'must be at least 1').optional().describe('messages or members of one answer'),
+  limit: count
+    .refine((value) => value >= 1, 'must be at least 1')
+    .optional()
+    .describe('messages or members of one answer'),
   echo: flag.optional().describe('hear yourself'),
   presence: flag.optional().describe('hear who comes and goes'),
   stream: z.enum(['sse', 'ndjson'], 'must be sse or ndjson').optional().describe('go on for ever, as events or lines'),

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests, after seeing to the two programs they need that npm does not bring: redis-server and a Chromium.
+# Runs the tests, after seeing to the programs they need that npm does not bring: redis-server, a Chromium, and the curl
+# and nc of the documents' examples.
 # Arguments go to jest: `npm test -- --selectProjects unit`, `npm test -- -t cursor`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,6 +32,8 @@ install_packages() (
 missing=()
 if redis=$(find_program redis-server valkey-server); then say "found $redis"; else missing+=(redis-server); fi
 if chromium=$(find_program chromium chromium-browser google-chrome); then say "found $chromium"; else missing+=(chromium); fi
+if ! find_program curl >/dev/null; then missing+=(curl); fi
+if ! find_program nc >/dev/null; then missing+=(netcat-openbsd); fi
 
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" != 0 ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The `earshot` command: settings in, a running server out; signals, exit codes and what a person is told. */
-import cluster from 'node:cluster';
+import cluster, { type Worker } from 'node:cluster';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { actions } from '../actions';
@@ -52,32 +52,35 @@ function stopOnSignals(server: ChatServer, graceMs: number): void {
     );
   };
   process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  // A terminal's Ctrl-C reaches every process at once; to a worker it comes again, as its first process's SIGTERM.
+  process.on('SIGINT', cluster.isWorker ? () => undefined : stop);
 }
 
-/** Several processes behind one port. What they share is in Redis; a worker that dies is replaced. */
+/** Several processes behind one port. What they share is in Redis; a worker that dies while it serves is replaced. */
 function runWorkers(count: number): void {
+  const serving = new Set<number>();
   let stopping = false;
-  for (let index = 0; index < count; index += 1) cluster.fork();
-  cluster.on('exit', (worker, code) => {
-    const living = Object.keys(cluster.workers ?? {}).length;
-    if (stopping) {
-      if (living === 0) process.exit(0);
-    } else if (worker.exitedAfterDisconnect || code === 1) {
-      // It said why; the next one would say the same.
-      stop();
-      process.exitCode = 1;
-    } else {
-      cluster.fork();
-    }
-  });
+  const living = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
   const stop = (): void => {
     stopping = true;
-    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
-    if (Object.keys(cluster.workers ?? {}).length === 0) process.exit();
+    for (const worker of living()) worker.process.kill('SIGTERM');
+    if (living().length === 0) process.exit();
   };
+  cluster.on('listening', ({ id }) => serving.add(id));
+  cluster.on('exit', ({ id }) => {
+    if (stopping) {
+      if (living().length === 0) process.exit();
+    } else if (serving.delete(id)) {
+      cluster.fork();
+    } else {
+      // It could not start and has said why; the next one would say the same.
+      process.exitCode = 1;
+      stop();
+    }
+  });
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  for (let index = 0; index < count; index += 1) cluster.fork();
 }
 
 function greeting({ url, tcp, config }: ChatServer): string {

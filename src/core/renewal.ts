@@ -29,10 +29,15 @@ export class Renewal {
    * lease, and joins again where its lease had run out.
    */
   async touch(session: Session, connection: ChatConnection): Promise<void> {
-    if (session.isNew || !this.isDue(session)) return;
+    if (!session.isNew && this.isDue(session)) await this.renew(session, connection);
+  }
+
+  /** The same at once, because the store is known to have lost something; what is gone is put back. */
+  async renew(session: Session, connection: ChatConnection): Promise<void> {
     const { ttlMs: ttl } = this.options;
     this.#touch(session);
-    await this.options.store.renewClient(session.id, ttl);
+    const version = await this.options.store.renewClient(session.id, ttl);
+    if (version === undefined) await this.options.sessions.write(session, {});
     for (const [room, heard] of [...session.rooms]) {
       const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
       if (absent !== undefined) await this.options.rooms.rejoin(session, connection, room, heard);

@@ -104,7 +104,12 @@ export class Sessions {
     session.writing += 1;
     try {
       let version = await store.writeClient(session.id, change, { ttlMs, create });
-      version ??= await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
+      if (version === undefined) {
+        version = await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
+        // Another record than the one that this session was read from: it counts from the beginning, and is younger.
+        session.version = 0;
+        await this.refresh(session);
+      }
       if (version === undefined || version <= session.version) return;
       const foreign = version > session.version + 1 && this.#up.get(session.id)?.session === session;
       session.version = version;

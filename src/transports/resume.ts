@@ -1,10 +1,10 @@
 /** Finding the client that a connection was before, on whatever transport and node, and the place where it goes on. */
 import { ChatError } from '../protocol/errors';
-import type { EntryId } from '../protocol/entry-id';
+import { BEGINNING, type EntryId } from '../protocol/entry-id';
 import type { Chat } from '../core/chat';
 import type { Peer } from '../core/connection';
 import { cursorOf, placesOf } from '../core/cursors';
-import type { Topic } from '../core/entry';
+import { clientTopic, roomTopic, type Topic } from '../core/entry';
 import type { Session } from '../core/session';
 import { given, type Arguments } from './request';
 
@@ -36,8 +36,23 @@ export async function findResumed(
   // The rooms' rules are asked again: who was banned meanwhile does not come back in by a cursor.
   const { connection } = chat.connection(session, peerOf(session.id));
   for (const [room, heard] of [...session.rooms]) await chat.rooms.rejoin(session, connection, room, heard);
-  const places = after === undefined ? await chat.placesNow(session) : placesOf(chat, session, after);
-  return { session, places, cursor: typeof after === 'string' ? after : cursorOf(chat, places) };
+  const places = after === undefined ? await placesKept(chat, session) : placesOf(chat, session, after);
+  return { session, places, cursor: typeof after === 'string' ? after : cursorOf(chat, started(session, places)) };
+}
+
+/** Read fresh: a poll may have moved them, or a socket that ended, on this node or another. */
+async function placesKept(chat: Chat, session: Session): Promise<ReadonlyMap<Topic, EntryId>> {
+  const record = await chat.store.client(session.id);
+  return record?.places ?? session.places;
+}
+
+/** Where each room's reader will stand: a room without a place is heard from its join on. */
+function started(session: Session, places: ReadonlyMap<Topic, EntryId>): ReadonlyMap<Topic, EntryId> {
+  const all = new Map<Topic, EntryId>();
+  const own = clientTopic(session.id);
+  all.set(own, places.get(own) ?? BEGINNING);
+  for (const [room, { floor }] of session.rooms) all.set(roomTopic(room), places.get(roomTopic(room)) ?? floor);
+  return all;
 }
 
 async function sessionOf(

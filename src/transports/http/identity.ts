@@ -65,7 +65,6 @@ export class Identity {
    * @throws ChatError session_unknown, session_expired, too_many_requests
    */
   async identify(request: Request, params: Params, anonymous: boolean): Promise<Identified> {
-    const { chat, onlyStaticElements } = this.options;
     const bearer = this.#bearer(request);
     if (bearer?.outcome === 'forged') throw new ChatError('session_unknown');
     if (bearer?.outcome === 'ours') {
@@ -78,7 +77,7 @@ export class Identity {
     const reading = this.#ours(cookie);
     if (cookie !== undefined && reading) return this.#byCookie(request, params, cookie, reading);
 
-    if (onlyStaticElements) {
+    if (this.options.onlyStaticElements) {
       return this.#identified(request, params, await this.#lookalike(request, params));
     }
 
@@ -169,7 +168,8 @@ export class Identity {
     const room = cookie.slice(0, dot);
     if (cookie.slice(dot + 1) !== this.#roomSignature(session.id, room) || room === session.room) return;
     try {
-      await chat.rooms.changeRoom(session, chat.connection(session, peer).connection, room);
+      const { connection } = chat.connection(session, peer);
+      await chat.rooms.changeRoom(session, connection, room, { revived: session.revived });
     } catch (error) {
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
     }

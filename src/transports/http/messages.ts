@@ -111,6 +111,9 @@ class Answer {
 
   async send(page: Page, more: object = {}): Promise<void> {
     const { response, reading, who } = this;
+    const { chat, session, connection } = who.client;
+    // With the room's log its members are gone: this one was here all the time, and is one again.
+    if (page.gaps.some(({ reason }) => reason === 'reset')) await chat.renewal.renew(session, connection);
     const moved = !isEmpty(page) || [...page.places].some(([topic, place]) => this.#from.get(topic) !== place);
     const keepsPlace = !reading.cursorMode && moved;
     let cookies: Cookies = who.cookies;
@@ -118,7 +121,6 @@ class Answer {
       cookies = new Map([...who.cookies, [ACK_COOKIE, await this.#deliver(page.places)]]);
     } else if (keepsPlace) {
       // A client without a jar cannot say that it has the answer: the best sign is that all of it was taken from us.
-      const { chat, session } = who.client;
       response.once('finish', () => {
         this.options.places.move(chat, session, page.places);
       });
@@ -140,7 +142,7 @@ class Answer {
     const delivery = { from: this.start.generation, confirmed: this.start.places, pending };
     let generation = await chat.store.deliver(session.id, delivery, ttl);
     if (generation === undefined) {
-      // The store has lost the record since we read it: it is made anew, or the same would be told again and again.
+      // The store has lost the record: it is made anew, or the same would be told again and again.
       await chat.sessions.write(session, { places: this.start.places });
       generation = await chat.store.deliver(session.id, { ...delivery, from: 0 }, ttl);
     }
@@ -177,6 +179,8 @@ async function park(answer: Answer, session: Session, wait: number, parking: Par
     end();
     answer.fail(error);
   };
+  /** Asked through a function: TypeScript does not see that `end` and a wake-up come while `look` waits. */
+  const wanted = (): boolean => again && !over;
   const look = async (): Promise<void> => {
     looking = true;
     do {
@@ -190,7 +194,7 @@ async function park(answer: Answer, session: Session, wait: number, parking: Par
         await answer.send(page);
         return;
       }
-    } while (again && !over);
+    } while (wanted());
     looking = false;
   };
   feed.onWake = () => {

@@ -1,4 +1,5 @@
 /** Streams over HTTP: server-sent events and NDJSON, as fast as the peer takes them, from the log and from nowhere else. */
+import type { Socket } from 'node:net';
 import type { Request, Response } from 'express';
 import { ndjsonLine, serverSentEvent } from '../../protocol/frames';
 import { ChatError } from '../../protocol/errors';
@@ -6,6 +7,7 @@ import { cursorOf } from '../../core/cursors';
 import type { Feed, Page } from '../../core/feed';
 import type { Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
+import { SlowPeers, type Watched } from '../slow-peers';
 import { cookieHeaders } from './cookies';
 import type { Identified } from './identity';
 import type { PlaceKeeper, Places } from './places';
@@ -39,9 +41,12 @@ export class Streams {
   /** Streams of each client, those included that are still being opened. */
   readonly #ofClient = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
+  readonly #slow: SlowPeers;
   #closing = false;
 
-  constructor(readonly options: StreamsOptions) {}
+  constructor(readonly options: StreamsOptions) {
+    this.#slow = new SlowPeers(options.stuck);
+  }
 
   get size(): number {
     return this.#open.size;
@@ -64,7 +69,7 @@ export class Streams {
       throw error;
     }
 
-    const stream = new Stream(response, asked, session, feed, this.options);
+    const stream = new Stream(response, asked, session, feed, this.options, this.#slow);
     const ended = (): void => {
       this.#open.delete(stream);
       if (this.#open.size === 0) {
@@ -111,14 +116,14 @@ export class Streams {
   }
 }
 
-class Stream {
+class Stream implements Watched {
   readonly format: 'sse' | 'ndjson';
   /** Nothing more is written. */
   #over = false;
   #running = false;
   #again = false;
-  /** By the steady clock; set while the peer has more to take than it should. */
-  #congestedSince: number | undefined;
+  /** The peer has more to take than it should: nothing is written until it has. */
+  #congested = false;
   #beatAt = performance.now();
   /** Written out whole, and not yet kept in the client's record. */
   #unsaved: Places | undefined;
@@ -129,6 +134,7 @@ class Stream {
     readonly session: Session,
     readonly feed: Feed,
     readonly options: StreamsOptions,
+    readonly slow: SlowPeers,
   ) {
     this.format = asked.reading.options.stream === 'ndjson' ? 'ndjson' : 'sse';
   }
@@ -149,11 +155,6 @@ class Stream {
     });
     response.flushHeaders();
     response.on('error', () => response.destroy());
-    response.on('drain', () => {
-      if (this.#over) return;
-      this.#congestedSince = undefined;
-      this.run();
-    });
     feed.onWake = () => {
       this.run();
     };
@@ -176,7 +177,7 @@ class Stream {
     if (this.#over) return;
     this.#over = true;
     // A peer that does not take its end either is cut off like any other that takes nothing.
-    this.#congestedSince ??= performance.now();
+    this.slow.add(this);
     if (this.format === 'sse') this.response.write(`retry: ${String(500 + Math.floor(Math.random() * 4500))}\n\n`);
     this.response.end();
   }
@@ -185,23 +186,36 @@ class Stream {
   ended(): void {
     const { chat } = this.asked.who.client;
     this.#over = true;
+    this.slow.remove(this);
     this.feed.onWake = undefined;
     chat.sessions.detach(this.session, this.feed, { held: true, clean: false });
     this.feed.close();
     this.#save();
   }
 
+  /** See SocketLink.progress: Node tells of a write only when all of it is gone. */
+  get progress(): number {
+    const socket: (Socket & { _handle?: { readonly writeQueueSize?: number } | null }) | null = this.response.socket;
+    return socket ? socket.bytesWritten - socket.writableLength - (socket._handle?.writeQueueSize ?? 0) : 0;
+  }
+
+  cutOff(): void {
+    this.response.destroy();
+  }
+
   tick(): void {
-    const now = performance.now();
-    if (this.#congestedSince !== undefined) {
-      if (now - this.#congestedSince > this.options.stuck) this.response.destroy();
-      return;
-    }
+    if (this.#over) return;
     this.#save();
-    if (now - this.#beatAt < (this.options.heartbeat ?? HEARTBEAT)) return;
+    const now = performance.now();
+    if (this.#congested || now - this.#beatAt < (this.options.heartbeat ?? HEARTBEAT)) return;
     this.#beatAt = now;
     // An empty line is no message to anybody who reads lines of JSON.
     this.response.write(this.format === 'sse' ? ':\n\n' : '\n');
+  }
+
+  /** Asked through a getter: TypeScript does not see that a wake-up or the end comes while the loop waits. */
+  get #goesOn(): boolean {
+    return this.#again && !this.#over;
   }
 
   async #loop(): Promise<void> {
@@ -210,12 +224,12 @@ class Stream {
     try {
       do {
         this.#again = false;
-        while (!this.#over && feed.open && this.#congestedSince === undefined && !feed.atHead) {
+        while (!this.#over && feed.open && !this.#congested && !feed.atHead) {
           const page = await feed.next(asked.reading.limit);
           this.#write(page);
           if (page.heard.length === 0 && page.gaps.length === 0) break;
         }
-      } while (this.#again && !this.#over);
+      } while (this.#goesOn);
       if (!feed.open) this.finish();
     } catch (error) {
       // Nothing has moved: the client comes back with its cursor and goes on there.
@@ -232,13 +246,19 @@ class Stream {
     const text = this.#encode(page);
     if (text === '') return;
     const { response, options } = this;
+    // Not 'drain': a limit below the socket's own high-water mark would never see it.
     response.write(text, (error) => {
-      if (!error) this.#unsaved = page.places;
+      if (error) return;
+      this.#unsaved = page.places;
+      if (!this.#congested || this.#over || response.writableLength > options.bufferSoft) return;
+      this.#congested = false;
+      this.slow.remove(this);
+      this.run();
     });
     this.#beatAt = performance.now();
-    // Without a need for it no `drain` would come, and the peer would be taken for stuck.
-    const full = options.bufferSoft > 0 && response.writableLength > options.bufferSoft;
-    if (full && response.writableNeedDrain) this.#congestedSince = performance.now();
+    if (options.bufferSoft === 0 || response.writableLength <= options.bufferSoft) return;
+    this.#congested = true;
+    this.slow.add(this);
   }
 
   #encode(page: Page): string {

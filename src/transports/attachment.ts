@@ -1,0 +1,82 @@
+/** Which client a socket is at present: held in its rooms for as long, with everything they say pushed to the link. */
+import type { Chat } from '../core/chat';
+import { Client } from '../core/client';
+import type { Peer } from '../core/connection';
+import { Pusher } from '../core/push';
+import type { Rates } from '../core/rate';
+import type { Session } from '../core/session';
+import type { SocketLink } from './link';
+
+export interface Wishes {
+  /** Hear oneself; as the server is set, when undefined. */
+  readonly echo?: boolean | undefined;
+  /** Hear who comes and goes. */
+  readonly presence?: boolean | undefined;
+}
+
+export interface Attached {
+  readonly client: Client;
+  readonly pusher: Pusher;
+}
+
+export class Attachment {
+  #current: Attached | undefined;
+  #over = false;
+
+  constructor(
+    readonly chat: Chat,
+    readonly rates: Rates,
+    readonly link: SocketLink,
+    readonly peerOf: (id: string) => Peer,
+  ) {
+    link.onDrained = () => {
+      this.#current?.pusher.drained();
+    };
+  }
+
+  get current(): Attached | undefined {
+    return this.#current;
+  }
+
+  /** From now on the socket is that client; what its rooms say is pushed once the pusher is started. */
+  async become(loaded: Session, { echo, presence = false }: Wishes): Promise<Attached> {
+    const { chat, rates, link } = this;
+    const session = await chat.sessions.live(loaded);
+    const client = new Client(chat, session, this.peerOf(session.id), rates);
+    const listener = { session, connection: client.connection, echo: echo ?? chat.settings.echo };
+    const pusher = new Pusher(chat, link, listener, presence);
+    await chat.sessions.attach(session, pusher, true);
+    // Only now: who becomes what it is already shall not leave its rooms in between.
+    this.#release(true);
+    const attached = { client, pusher };
+    this.#current = attached;
+    if (this.#over) this.#release(false);
+    return attached;
+  }
+
+  /** @param clean the client said that it goes; a dropped link keeps its rooms for the grace */
+  end(clean: boolean): void {
+    this.#over = true;
+    this.#keepPlaces();
+    this.#release(clean);
+  }
+
+  /** Where it goes on when it comes back without a cursor. A peer that left something untaken hears it all once more. */
+  #keepPlaces(): void {
+    if (!this.#current || this.link.unsent > 0) return;
+    const { client, pusher } = this.#current;
+    const { places } = pusher;
+    if (places.size === 0) return;
+    this.chat.sessions.write(client.session, { places }).catch((error: unknown) => {
+      this.chat.logger.debug({ err: error, client: client.id }, 'a place was not kept; its messages may come again');
+    });
+  }
+
+  #release(clean: boolean): void {
+    if (!this.#current) return;
+    const { client, pusher } = this.#current;
+    this.#current = undefined;
+    pusher.stop();
+    this.chat.sessions.detach(client.session, pusher, { held: true, clean });
+  }
+}

@@ -1,0 +1,158 @@
+/** One open TCP socket: lines in, lines out, and an end that loses nothing of what was answered. */
+import type { Socket } from 'node:net';
+import { asChatError, ChatError } from '../protocol/errors';
+import { LineSplitter, LineTooLong } from '../protocol/lines';
+import { parseTcpLine, type TcpRequest } from '../protocol/tcp-request';
+import { Conversation, type ConversationOptions, type Dialect } from './conversation';
+import { parseJson } from './http/params';
+import { SocketLink, type BufferLimits } from './link';
+import { requestOf, SaidWords, type Arguments, type SocketRequest } from './request';
+import type { SlowPeers } from './slow-peers';
+import type { StickyParams } from './sticky';
+
+const dialect: Dialect = {
+  type: 'socket',
+  errorOf: ({ message, code, retryAfter }) => ({ error: message, code, retryAfter }),
+};
+
+/** A browser that was made to post here: its words must not become ours. */
+const HTTP_LINE = /^[A-Z]+ \S* HTTP\/\d/;
+
+/** Ctrl-D as some terminals send it, and telnet's interrupt. */
+const END_BYTES = [Buffer.from('04', 'hex'), Buffer.from('fff4fffd06', 'hex')];
+const QUIT: SocketRequest = { event: 'quit', params: {}, messageId: undefined, echoed: {} };
+
+/** ms that a peer has to read our last words and close its side, and one that reads nothing. */
+const FAREWELL = 5000;
+const COURTESY = 1000;
+
+export class TcpPeer<Api> {
+  readonly #link: SocketLink;
+  readonly #conversation: Conversation<Api>;
+  readonly #lines: LineSplitter;
+  #first = true;
+  /** What still comes in is taken and thrown away: unread, it would turn our FIN into a reset. */
+  #deaf = false;
+
+  constructor(
+    readonly socket: Socket,
+    address: string,
+    readonly options: ConversationOptions<Api> & { readonly limits: BufferLimits; readonly lineBytes: number },
+    slow: SlowPeers,
+  ) {
+    this.#lines = new LineSplitter(options.lineBytes);
+    this.#link = new SocketLink(socket, 'tcp', options.limits, slow, () => {
+      this.#conversation.end(false);
+      this.#end(COURTESY);
+    });
+    this.#conversation = new Conversation(options, this.#link, dialect, {
+      remoteIP: address,
+      remotePort: socket.remotePort ?? 0,
+      cookie: undefined,
+      goodbye: () => this.#end(FAREWELL),
+      pause: (paused) => {
+        if (paused && !this.#deaf) socket.pause();
+        else socket.resume();
+      },
+    });
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    // The peer has said all that it will; it may listen still.
+    socket.on('end', () => {
+      void this.#conversation.settled().then(() => {
+        this.#conversation.end(true);
+        this.#end(FAREWELL);
+      });
+    });
+    socket.on('close', () => this.#conversation.end(false));
+  }
+
+  /** The server goes: what was asked is answered, and the client told. */
+  restart(): void {
+    const close = (): void => {
+      this.#link.send(JSON.stringify({ status: 'Bye!', context: 'api' }));
+      this.#conversation.end(false);
+      this.#end(FAREWELL);
+    };
+    // At once where nothing is left to answer: the process may be about to end.
+    if (this.#conversation.idle) close();
+    else void this.#conversation.settled().then(close);
+  }
+
+  #end(withinMs: number): void {
+    this.#deaf = true;
+    this.#link.end();
+    this.socket.resume();
+    this.socket.end();
+    setTimeout(() => this.socket.destroy(), withinMs).unref();
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#deaf) return;
+    if (END_BYTES.some((bytes) => bytes.equals(chunk))) {
+      this.#conversation.receive(QUIT, 0);
+      return;
+    }
+    try {
+      for (const line of this.#lines.push(chunk)) {
+        if (this.#first && line !== undefined && HTTP_LINE.test(line)) {
+          this.#conversation.end(true);
+          this.#end(COURTESY);
+          return;
+        }
+        this.#first = false;
+        this.#line(line);
+      }
+    } catch (error) {
+      if (!(error instanceof LineTooLong)) throw error;
+      this.#deaf = true;
+      const limit = `data length is too big (${String(this.options.lineBytes)} bytes at most)`;
+      this.#conversation.refuse(new ChatError('too_large', limit), this.#conversation.count());
+      void this.#conversation.settled().then(() => {
+        this.#conversation.end(false);
+        this.#end(COURTESY);
+      });
+    }
+  }
+
+  #line(line: string | undefined): void {
+    if (line?.trim() === '') return;
+    const conversation = this.#conversation;
+    const messageCount = conversation.count();
+    try {
+      if (line === undefined) throw new ChatError('invalid_encoding');
+      conversation.receive(requestFrom(parseTcpLine(line), conversation.sticky), messageCount);
+    } catch (error) {
+      conversation.refuse(asChatError(error), messageCount);
+    }
+  }
+}
+
+/** A line as a request, with the sticky parameters that apply to it as they are now. */
+function requestFrom(parsed: TcpRequest, sticky: StickyParams): SocketRequest {
+  const { messageId } = sticky.values;
+  switch (parsed.kind) {
+    case 'json': {
+      const request = requestOf(frameOf(parsed.text));
+      return { ...request, messageId: request.messageId ?? messageId };
+    }
+    case 'say': {
+      const words = new SaidWords(parsed.first, parsed.rest, parsed.whole);
+      return { event: 'say', params: sticky.matched({ words }), messageId, echoed: {} };
+    }
+    case 'verb':
+      return { event: parsed.verb, params: parsed.params, messageId, echoed: {} };
+    case 'action':
+      return { event: 'action', params: { ...sticky.values, action: parsed.name }, messageId, echoed: {} };
+  }
+}
+
+/** `{"event":…}` as on WebSocket, or ActionHero's `{"action":"x","params":{…}}`. */
+function frameOf(text: string): Arguments {
+  const value = parseJson(text);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ChatError('invalid_json');
+  const frame = value as Record<string, unknown>;
+  if ('event' in frame) return frame;
+  const { action, params, messageId } = frame;
+  const own = typeof params === 'object' && params !== null ? params : {};
+  return { event: 'action', params: { ...own, action }, messageId };
+}

@@ -1,0 +1,301 @@
+/** The `earshot` command as a process: what it prints and where, its exit codes, and how it takes its leave. */
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { TcpClient, WsClient } from '../support/clients';
+import { eventually } from '../support/eventually';
+import { arrived, connected, HttpClient, texts } from '../support/http-client';
+import { redisSettings } from '../support/store-settings';
+
+const root = path.join(__dirname, '../..');
+const GREETING = /^earshot listening on (http:\/\/127\.0\.0\.1:(\d+)\/)(?: \(tcp 127\.0\.0\.1:(\d+)\))?\n/;
+
+let folder: string;
+const running = new Set<Command>();
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'earshot-command-'));
+});
+afterEach(async () => {
+  await Promise.all([...running].map((command) => command.kill()));
+  running.clear();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** One run of the command, in a folder and an environment of its own. */
+class Command {
+  stdout = '';
+  stderr = '';
+  /** The code it ended with, or the signal. */
+  readonly ended: Promise<number | string | null>;
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    // Nothing of ours: a PORT or a REDIS_URL out here would be a setting in there.
+    const { PATH = '' } = process.env;
+    this.#child = spawn(process.execPath, ['--import', 'tsx', path.join(root, 'src/main.ts'), ...args], {
+      cwd: folder,
+      env: { PATH, TSX_TSCONFIG_PATH: path.join(root, 'tsconfig.json'), NODE_PATH: root, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.ended = once(this.#child, 'close').then(([code, signal]) => (code ?? signal) as number | string | null);
+    running.add(this);
+  }
+
+  /** Its addresses, once it has said that it listens. */
+  async listening(): Promise<{ readonly url: string; readonly port: number; readonly tcpPort: number }> {
+    const found = await Promise.race([
+      eventually(() => GREETING.exec(this.stdout), 20_000),
+      this.ended.then((code) => {
+        throw new Error(`it ended with ${String(code)}: ${this.stderr}`);
+      }),
+    ]);
+    const [, url = '', port, tcpPort] = found;
+    return { url: url.replace(/\/$/, ''), port: Number(port), tcpPort: Number(tcpPort) };
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.ended;
+  }
+}
+
+/** Runs it to its end. */
+async function run(...args: readonly string[]): Promise<{ code: unknown; stdout: string; stderr: string }> {
+  const command = new Command(args);
+  const code = await command.ended;
+  return { code, stdout: command.stdout, stderr: command.stderr };
+}
+
+jest.setTimeout(30_000);
+
+describe('it says', () => {
+  test('where it listens, what to try, and nothing else on standard output', async () => {
+    const command = new Command(['--port', '0', '--socket-port', '0'], { EARSHOT_LOG_LEVEL: 'debug' });
+    const { url, tcpPort } = await command.listening();
+    const client = await arrived({ url });
+    await client.say('hello');
+    const socket = await TcpClient.connect(tcpPort);
+    await socket.line('say hello');
+    const chat = `${url}/chat/?method=`;
+    expect(command.stdout.split('\n')).toEqual([
+      `earshot listening on ${url}/ (tcp 127.0.0.1:${tcpPort})`,
+      '',
+      'Try:',
+      `  curl -c jar -b jar "${chat}roomView"`,
+      `  curl -c jar -b jar "${chat}say&message=hello%20world"`,
+      `  curl -c jar -b jar "${chat}messages&wait=25"`,
+      `  curl -N "${chat}messages&stream=ndjson"`,
+      `  nc 127.0.0.1 ${tcpPort}`,
+      '',
+    ]);
+  });
+
+  test('its version, its help and its settings, with secrets masked; and ends', async () => {
+    const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
+    const [plain, help, config] = await Promise.all([
+      run('--version'),
+      run('--help'),
+      run('config', '--port', '1234', '--redis-url', 'redis://user:hush@localhost/'),
+    ]);
+    expect(plain).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+    expect([help.code, help.stderr]).toEqual([0, '']);
+    for (const flag of ['--config FILE', '--host', '--port', '--socket-port', '--redis-url', '--workers']) {
+      expect(help.stdout).toContain(flag);
+    }
+    expect([config.code, config.stderr]).toEqual([0, '']);
+    expect(config.stdout).toMatch(/^servers\.web\.port +1234 +flag +EARSHOT_SERVERS_WEB_PORT$/m);
+    expect(config.stdout).toMatch(/^commonWeb\.httpClientMessageTTL +300000 +default /m);
+    expect(config.stdout).toContain('redis://user:***@');
+    expect(config.stdout).not.toContain('hush');
+  });
+});
+
+describe('it cannot start', () => {
+  test('with settings that are wrong: all of them at once, a line each', async () => {
+    writeFileSync(path.join(folder, 'earshot.config.json'), '{"chat":{"history":-1},"nonsense":1}');
+    const { code, stdout, stderr } = await run('--port', '99999', '--strange', '--socket-port', 'off');
+    expect([code, stdout]).toEqual([1, '']);
+    const [first, ...problems] = stderr.trimEnd().split('\n');
+    expect(first).toBe('earshot: the settings cannot be used:');
+    expect(problems).toHaveLength(4);
+    for (const [name, from] of [
+      ['--strange', '--help'],
+      ['servers.web.port', 'flag --port'],
+      ['chat.history', 'file earshot.config.json'],
+      ['nonsense', 'file earshot.config.json'],
+    ]) {
+      expect(problems).toContainEqual(expect.stringMatching(new RegExp(`^ {2}${name!}.*${from!}`)));
+    }
+  });
+
+  test.each([
+    ['--port', '--socket-port'],
+    ['--socket-port', '--port'],
+  ])('when the port of %s is taken: one line', async (taken, other) => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    try {
+      expect(await run(taken, String(port), other, '0')).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `earshot: 127.0.0.1:${port} is in use already; choose another port (--port, --socket-port)\n`,
+      });
+    } finally {
+      holder.close();
+    }
+  });
+
+  test('when Redis is not there: one line, without its password', async () => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    holder.close();
+    const started = performance.now();
+    const { code, stdout, stderr } = await run('--port', '0', '--redis-url', `redis://user:hush@127.0.0.1:${port}/`);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(new RegExp(`^earshot: [^\\n]*127\\.0\\.0\\.1:${port}[^\\n]*\\n$`));
+    expect(stderr).not.toContain('hush');
+    expect(performance.now() - started).toBeLessThan(15_000);
+  });
+});
+
+describe('it takes its leave', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('at a %s: everybody is told, and it ends with 0', async (signal) => {
+    const command = new Command(['--port', '0', '--socket-port', '0'], { EARSHOT_LIMITS_DRAIN: '5000' });
+    const server = await command.listening();
+    const client = await arrived(server);
+    const { cursor } = await client.ok('messages');
+    const poll = client.get('messages', { wait: 60 });
+    const streamer = await connected(server);
+    await streamer.stream('sse');
+    const socket = await TcpClient.connect(server.tcpPort);
+    const webSocket = await WsClient.connect(server.url);
+    await socket.data('say', { message: 'one' });
+    expect(texts((await poll).body)).toEqual(['one']);
+    const parked = client.get('messages', { wait: 60 });
+    await client.ok('detailsView');
+
+    const started = performance.now();
+    command.signal(signal);
+    expect((await parked).body).toEqual({ messages: [], cursor: expect.not.stringMatching(cursor as string) });
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect((await webSocket.closed).code).toBe(1012);
+    expect(await socket.others.next()).toEqual({ status: 'Bye!', context: 'api' });
+    await socket.closed;
+    expect(await command.ended).toBe(0);
+    expect(performance.now() - started).toBeLessThan(5500);
+    expect(command.stderr).not.toMatch(/"level":"(warn|error)"/);
+  });
+
+  test('a second signal ends it now', async () => {
+    const command = new Command(['--port', '0', '--socket-port', '0'], { EARSHOT_LIMITS_DRAIN: '25000' });
+    const server = await command.listening();
+    // Who takes its answer and keeps its connection is waited for; so there is time for a second signal.
+    const client = await arrived(server);
+    const poll = client.get('messages', { wait: 60 });
+    await client.ok('detailsView');
+    command.signal('SIGTERM');
+    await poll;
+    const started = performance.now();
+    command.signal('SIGTERM');
+    expect(await command.ended).toBe(1);
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+
+  test('nobody who comes while it goes is refused what it can still have', async () => {
+    const command = new Command(['--port', '0', '--socket-port', 'off'], { EARSHOT_LIMITS_DRAIN: '5000' });
+    const server = await command.listening();
+    const [client, other] = [await arrived(server), await arrived(server)];
+    const poll = client.get('messages', { wait: 60 });
+    await eventually(async () => (await other.ok('roomView')).roomStatus.membersCount === 2);
+    command.signal('SIGTERM');
+    await poll;
+    // The connection that a proxy keeps is answered once more, and closed then.
+    const last = await other.get('say', { message: 'last words' });
+    expect([last.status, last.headers.connection]).toEqual([200, 'close']);
+    await expect(new HttpClient(server.url).get('roomView')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(await command.ended).toBe(0);
+  });
+});
+
+test('its log has no tokens, whatever happens to those who have them', async () => {
+  const command = new Command(['--port', '0', '--socket-port', '0'], {
+    EARSHOT_LOG_LEVEL: 'trace',
+    EARSHOT_GENERAL_SECRET: 's'.repeat(40),
+  });
+  const server = await command.listening();
+  const [client, bearer] = [await arrived(server), await connected(server)];
+  const socket = await TcpClient.connect(server.tcpPort);
+  const tokens = [client.cookies.get('sessionID') ?? '', bearer.session, socket.session, 's'.repeat(40)];
+  await bearer.stream('ndjson');
+  for (const who of [client, bearer]) {
+    await who.request('GET', `/chat/?method=say&session=${tokens[0]!}&message=x`);
+    await who.request('GET', `/chat/nothing?sessionID=${tokens[0]!}`);
+    await who.request('PUT', '/chat/', { session: bearer.session });
+  }
+  await socket.ask('resume', { session: bearer.session });
+  await socket.ask('resume', { session: 'wrong' });
+  socket.abandon();
+  bearer.abandon();
+  command.signal('SIGTERM');
+  await command.ended;
+  for (const token of tokens) {
+    expect(token.length).toBeGreaterThan(20);
+    expect(command.stdout + command.stderr).not.toContain(token);
+  }
+});
+
+describe('several workers', () => {
+  test('share the port and the rooms; one that dies is replaced; all leave together', async () => {
+    const { url, prefix } = redisSettings();
+    const command = new Command(['--port', '0', '--socket-port', 'off', '--workers', '2', '--redis-url', url!], {
+      EARSHOT_REDIS_PREFIX: prefix,
+      EARSHOT_LIMITS_DRAIN: '3000',
+    });
+    const server = await command.listening();
+    const clients = [await arrived(server), await arrived(server), await arrived(server)];
+    for (const [index, client] of clients.entries()) await client.say(String(index));
+    expect(texts(await clients[0]!.ok('messages'))).toEqual(['1', '2']);
+    command.signal('SIGTERM');
+    expect(await command.ended).toBe(0);
+  });
+
+  test('need a Redis, and end with 1 when they cannot start', async () => {
+    const alone = await run('--port', '0', '--workers', '2');
+    expect([alone.code, alone.stdout]).toEqual([1, '']);
+    expect(alone.stderr).toContain('--workers needs a Redis');
+
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    try {
+      const { url } = redisSettings();
+      const { code, stderr } = await run(
+        '--port',
+        String(port),
+        '--socket-port',
+        'off',
+        '--workers',
+        '2',
+        '--redis-url',
+        url!,
+      );
+      expect(code).toBe(1);
+      expect(stderr).toContain(`127.0.0.1:${port} is in use already`);
+    } finally {
+      holder.close();
+    }
+  });
+});

@@ -1,0 +1,148 @@
+/** Many speak at once on all transports: every hearer gets each message exactly once, in the one order of the room. */
+import { entryIdParts } from '../../src/protocol/entry-id';
+import { HttpClient } from '../support/http-client';
+import { deployments, type Nodes } from '../support/nodes';
+import { TcpClient, WsClient, type Parsed } from '../support/clients';
+import type { ServerUnderTest } from '../support/server';
+
+const EACH = 2500;
+const SPEAKERS = 8;
+const ALL = EACH * SPEAKERS;
+/** Requests that an HTTP speaker has under way. */
+const AT_ONCE = 8;
+
+interface Hearer {
+  readonly name: string;
+  /** Empty for one that says nothing. */
+  readonly id: string;
+  all(count: number): Promise<readonly Parsed[]>;
+}
+
+interface Speaker {
+  readonly id: string;
+  /** Says all of its messages, and answers their places in the room. */
+  speak(): Promise<readonly { readonly id: string; readonly message: string }[]>;
+}
+
+type Said = Awaited<ReturnType<Speaker['speak']>>[number];
+
+function socketSpeaker(client: WsClient | TcpClient): Speaker {
+  const speak = async (): Promise<Said[]> => {
+    const text = (nth: number): string => `${client.id} ${nth}`;
+    for (let nth = 0; nth < EACH; nth += 1) {
+      if (client instanceof TcpClient) client.write(`say ${text(nth)}\n`);
+      else client.send({ event: 'say', message: text(nth) });
+    }
+    const responses = await client.responses.whole(EACH);
+    return responses.map(({ data, messageCount }) => ({ id: data.id as string, message: text(messageCount - 1) }));
+  };
+  return { id: client.id, speak };
+}
+
+async function httpSpeaker(url: string): Promise<Speaker> {
+  const client = new HttpClient(url);
+  const id = await client.id();
+  const speak = async (): Promise<Said[]> => {
+    const said: Said[] = [];
+    let next = 0;
+    const one = async (): Promise<void> => {
+      while (next < EACH) {
+        const message = `${id} ${next++}`;
+        said.push({ id: (await client.say(message)).id, message });
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, one));
+    return said;
+  };
+  return { id, speak };
+}
+
+async function streamHearer({ url }: ServerUnderTest, format: 'sse' | 'ndjson'): Promise<Hearer> {
+  const client = new HttpClient(url);
+  await client.stream(format);
+  return { name: format, id: '', all: (count) => client.heard.whole(count) };
+}
+
+/** @param nodes it asks in turn */
+async function pollHearer(
+  name: string,
+  nodes: readonly ServerUnderTest[],
+  ask: (cursor: string) => Record<string, string | number>,
+): Promise<Hearer> {
+  const client = new HttpClient(nodes[0]!.url);
+  await client.id();
+  const all = async (count: number): Promise<Parsed[]> => {
+    const got: Parsed[] = [];
+    for (let turn = 0; got.length < count; turn += 1) {
+      client.url = nodes[turn % nodes.length]!.url;
+      const { messages, gaps } = await client.ok('messages', ask(client.cursor));
+      if (gaps) throw new Error(`a gap: ${JSON.stringify(gaps)}`);
+      got.push(...messages);
+    }
+    return got;
+  };
+  return { name, id: '', all };
+}
+
+async function crowd({ here, there }: Nodes): Promise<{ speakers: Speaker[]; hearers: Hearer[] }> {
+  const sockets = [
+    ['WebSocket', await WsClient.connect(here.url)],
+    ['WebSocket', await WsClient.connect(there.url)],
+    ['Primus', await WsClient.connect(here.url, '/primus')],
+    ['TCP', await TcpClient.connect(here.tcpPort)],
+    ['TCP', await TcpClient.connect(there.tcpPort)],
+    ['WebSocket', await WsClient.connect(there.url)],
+  ] as const;
+  const speakers = sockets.map(([, client]) => socketSpeaker(client));
+  for (const { url } of [here, there]) speakers.push(await httpSpeaker(url));
+
+  const hearers: Hearer[] = sockets.map(([name, client]) => {
+    return { name: `${name} that speaks`, id: client.id, all: (count) => client.heard.whole(count) };
+  });
+  for (const node of new Set([here, there])) {
+    for (const client of [
+      await WsClient.connect(node.url),
+      await WsClient.connect(node.url, '/primus'),
+      await TcpClient.connect(node.tcpPort),
+    ]) {
+      hearers.push({ name: 'a socket', id: '', all: (count) => client.heard.whole(count) });
+    }
+    hearers.push(await streamHearer(node, 'sse'), await streamHearer(node, 'ndjson'));
+  }
+  const nodes = [here, there];
+  hearers.push(await pollHearer('polls by cookie, on both nodes', nodes, () => ({ limit: 1000 })));
+  hearers.push(await pollHearer('polls with a cursor, on both nodes', nodes, (after) => ({ after, limit: 700 })));
+  hearers.push(await pollHearer('long-polls with a cursor', [there], (after) => ({ after, wait: 5 })));
+  return { speakers, hearers };
+}
+
+test.each(deployments)(
+  `${ALL} messages of ${SPEAKERS} speakers, on $where`,
+  async ({ start }) => {
+    const { speakers, hearers } = await crowd(await start({ config: { chat: { maxLogLength: ALL } } }));
+    const [said, ...heard] = await Promise.all([
+      Promise.all(speakers.map((speaker) => speaker.speak())),
+      ...hearers.map(({ id, all }) => all(id === '' ? ALL : ALL - EACH)),
+    ]);
+
+    const room = said.flat().map(({ id, message }) => ({ ...entryIdParts(id), id, message }));
+    room.sort((a, b) => a.seq - b.seq);
+    expect(room.map(({ seq }) => seq)).toEqual(Array.from({ length: ALL }, (_, nth) => nth + 1));
+    for (let nth = 1; nth < ALL; nth += 1) expect(room[nth]!.ms).toBeGreaterThanOrEqual(room[nth - 1]!.ms);
+
+    // Compared as text: a list of 20,000 objects takes jest longer than the chat.
+    const inOrder = room.map(({ id, message }) => `${id} ${message}`);
+    for (const [nth, { name, id }] of hearers.entries()) {
+      const expected = id === '' ? inOrder : inOrder.filter((line) => line.split(' ')[1] !== id);
+      const got = heard[nth]!.map((message) => `${String(message.id)} ${String(message.message)}`);
+      const differs = expected.findIndex((line, at) => line !== got[at]);
+      expect({ name, count: got.length, differs, at: got[differs] }).toEqual({
+        name,
+        count: expected.length,
+        differs: -1,
+        at: undefined,
+      });
+    }
+  },
+  60_000,
+);

@@ -1,0 +1,251 @@
+/** Coming back: any client, on any socket of any node, after whatever place it had; nothing lost, nothing untold. */
+import { z } from 'zod';
+import { defineAction, type ChatMiddleware } from '../../src/kit';
+import { eventually } from '../support/eventually';
+import { HttpClient } from '../support/http-client';
+import { deployments, twoNodes } from '../support/nodes';
+import { startServer, type ServerUnderTest } from '../support/server';
+import { TcpClient, WsClient, type Parsed } from '../support/clients';
+
+type Client = WsClient | TcpClient;
+
+const sockets: readonly (readonly [string, (server: ServerUnderTest) => Promise<Client>])[] = [
+  ['WebSocket', ({ url }) => WsClient.connect(url)],
+  ['Primus', ({ url }) => WsClient.connect(url, '/primus')],
+  ['TCP', ({ tcpPort }) => TcpClient.connect(tcpPort)],
+];
+
+const texts = (messages: readonly Parsed[]): unknown[] => messages.map(({ message }) => message);
+
+describe.each(deployments)('on $where', ({ start }) => {
+  describe.each(sockets)('%s', (_name, connect) => {
+    test.each(sockets)('is gone on with on %s: replayed in order, then live, no seam', async (_other, reconnect) => {
+      const { here, there } = await start({ config: { general: { reconnectGrace: 0 } } });
+      const ann = await WsClient.connect(here.url);
+      const bob = await connect(here);
+      for (const client of [ann, bob]) await client.data('roomAdd', { room: 'garden' });
+      await ann.say('heard', { room: 'garden' });
+      await bob.heard.next();
+      const { cursor } = await bob.data('detailsView');
+      bob.abandon();
+      await bob.closed;
+      for (let nth = 0; nth < 20; nth += 1) await ann.say(nth, { room: 'garden' });
+
+      const back = await reconnect(there);
+      // Said while it comes back: some of it is replayed, some is live, and nobody can tell which.
+      let speaking = true;
+      const speak = (async () => {
+        let nth = 20;
+        for (; speaking; nth += 1) await ann.say(nth, { room: 'garden' });
+        return nth;
+      })();
+      const resumed = await back.data('resume', { session: bob.session, after: cursor });
+      expect(resumed).toEqual({ id: bob.id, rooms: ['defaultRoom', 'garden'], recovered: true, cursor });
+      await back.heard.take(40);
+      speaking = false;
+      const count = await speak;
+      while (back.heard.all.length < count) await back.heard.next();
+      expect(texts(back.heard.all)).toEqual(Array.from({ length: count }, (_, nth) => nth));
+      expect(back.others.all).toEqual([]);
+
+      expect(await back.data('detailsView')).toMatchObject({ id: bob.id, rooms: ['defaultRoom', 'garden'] });
+      await back.say('it is me', { room: 'garden' });
+      expect(await ann.heard.next()).toMatchObject({ message: 'it is me', from: bob.id });
+    });
+  });
+
+  test('an HTTP client by its cookie, with the cursor of its last poll; and a socket over HTTP by its token', async () => {
+    const { here, there } = await start();
+    const ann = await WsClient.connect(here.url);
+    const bob = new HttpClient(here.url);
+    await bob.ok('roomAdd', { room: 'garden' });
+    await ann.data('roomAdd', { room: 'garden' });
+    await ann.say('one', { room: 'garden' });
+    expect(texts((await bob.ok('messages')).messages)).toEqual(['one']);
+    await ann.say('two', { room: 'garden' });
+
+    const headers = { Cookie: `sessionID=${bob.cookies.get('sessionID')!}` };
+    const socket = await WsClient.connect(there.url, '/chat/', { headers });
+    const id = await bob.id();
+    expect(await socket.data('resume', { after: bob.cursor })).toMatchObject({ id, recovered: true });
+    expect(await socket.heard.next()).toMatchObject({ message: 'two' });
+    await ann.say('three', { room: 'garden' });
+    expect(await socket.heard.next()).toMatchObject({ message: 'three' });
+    const { cursor } = await socket.data('detailsView');
+    await ann.say('four', { room: 'garden' });
+
+    const poll = new HttpClient(there.url);
+    poll.headers = { Authorization: `Bearer ${bob.cookies.get('sessionID')!}` };
+    expect(texts((await poll.ok('messages', { after: cursor })).messages)).toEqual(['four']);
+  });
+
+  test('two connections may be one client, and both hear', async () => {
+    const { here, there } = await start({ config: { general: { reconnectGrace: 0 } } });
+    const ann = await WsClient.connect(here.url);
+    const bob = await WsClient.connect(here.url);
+    const also = await TcpClient.connect(there.tcpPort);
+    await also.data('resume', { session: bob.session });
+    await ann.say('to both');
+    expect(await bob.heard.next()).toMatchObject({ message: 'to both' });
+    expect(await also.heard.next()).toMatchObject({ message: 'to both' });
+    await bob.say('not to oneself');
+    expect(await ann.heard.next()).toMatchObject({ from: bob.id });
+    await also.data('roomAdd', { room: 'garden' });
+    await ann.data('roomAdd', { room: 'garden' });
+    await ann.say('joined elsewhere', { room: 'garden' });
+    expect(await bob.heard.next()).toMatchObject({ message: 'joined elsewhere' });
+    // One of them goes, the client stays.
+    bob.socket.close(1000);
+    await bob.closed;
+    await ann.say('to the other');
+    expect(await also.heard.next()).toMatchObject({ message: 'joined elsewhere' });
+    expect(await also.heard.next()).toMatchObject({ message: 'to the other' });
+    expect(also.heard.all).toHaveLength(3);
+    expect(await ann.data('roomView')).toMatchObject({ membersCount: 2 });
+  });
+});
+
+test('the client that one was when connecting is gone from its rooms', async () => {
+  const server = await startServer();
+  const ann = await WsClient.connect(server.url);
+  const bob = await WsClient.connect(server.url);
+  await bob.data('resume', { session: ann.session });
+  const members = async (): Promise<string[]> =>
+    Object.keys((await server.api.chatRoom.roomStatus('defaultRoom')).members);
+  while ((await members()).includes(bob.id)) continue;
+  expect(await members()).toEqual([ann.id]);
+});
+
+test('places may be named room by room', async () => {
+  const server = await startServer();
+  const ann = await WsClient.connect(server.url);
+  const bob = await WsClient.connect(server.url);
+  for (const client of [ann, bob]) await client.data('roomAdd', { room: 'garden' });
+  const ids: Parsed = {};
+  for (const nth of [1, 2, 3]) {
+    for (const room of ['garden', 'defaultRoom'])
+      ids[`${room} ${nth}`] = (await ann.say(`${room} ${nth}`, { room })).id;
+  }
+  const back = await TcpClient.connect(server.tcpPort);
+  const after = { garden: ids['garden 2'], defaultRoom: ids['defaultRoom 1'] };
+  await back.data('resume', { session: bob.session, after });
+  const heard = texts(await back.heard.take(3)).sort();
+  expect(heard).toEqual(['defaultRoom 2', 'defaultRoom 3', 'garden 3']);
+});
+
+test('a place that is nonsense is refused, and nothing changes', async () => {
+  const server = await startServer();
+  const ann = await WsClient.connect(server.url);
+  const { session, id } = ann;
+  for (const after of ['nonsense!', 5, [], { garden: 'x' }, { garden: 7 }]) {
+    expect(await ann.ask('resume', { session, after })).toMatchObject({ code: 'invalid_parameter' });
+  }
+  expect(await ann.ask('resume', { session, echo: 'loud' })).toMatchObject({ code: 'invalid_parameter' });
+  expect(await ann.data('detailsView')).toMatchObject({ id, rooms: ['defaultRoom'] });
+});
+
+describe('what cannot be heard any more is told once, in order', () => {
+  test('trimmed', async () => {
+    // On another node: where it was, the newest messages are in memory, whatever the log keeps.
+    const { here, there } = await twoNodes({ config: { chat: { maxLogLength: 5 } } });
+    const ann = await WsClient.connect(here.url);
+    const bob = await WsClient.connect(here.url);
+    await ann.say('heard');
+    await bob.heard.next();
+    const { cursor } = await bob.data('detailsView');
+    bob.abandon();
+    for (let nth = 1; nth <= 12; nth += 1) await ann.say(nth);
+    const back = await WsClient.connect(there.url);
+    const frames: Parsed[] = [];
+    back.socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString())));
+    await back.data('resume', { session: bob.session, after: cursor });
+    expect(texts(await back.heard.take(5))).toEqual([8, 9, 10, 11, 12]);
+    expect(back.others.all).toEqual([{ context: 'gap', room: 'defaultRoom', reason: 'trimmed', lost: 7 }]);
+    expect(frames.map(({ context }) => context)).toEqual(['response', 'gap', 'user', 'user', 'user', 'user', 'user']);
+  });
+
+  test('expired: a cookie goes on under its id, a token is to connect anew', async () => {
+    const server = await startServer({ config: { commonWeb: { httpClientMessageTTL: 100 } } });
+    const ann = await WsClient.connect(server.url);
+    const bob = new HttpClient(server.url);
+    const id = await bob.id();
+    const { cursor } = await bob.ok('messages');
+    const token = bob.cookies.get('sessionID')!;
+    await ann.say('missed');
+    const { chatRoom, options } = server.api;
+    await eventually(async () => !(await options.chat.store.client(id)));
+    await eventually(async () => (await chatRoom.roomStatus('defaultRoom')).membersCount === 1);
+
+    expect(await ann.ask('resume', { session: token, after: cursor })).toMatchObject({
+      error: 'Error: this session has expired; connect again',
+      code: 'session_expired',
+    });
+    const headers = { Cookie: `sessionID=${token}` };
+    const back = await WsClient.connect(server.url, '/chat/', { headers });
+    expect(await back.data('resume', { after: cursor })).toMatchObject({ id, rooms: ['defaultRoom'] });
+    expect(await back.others.next()).toEqual({ context: 'gap', room: 'defaultRoom', reason: 'expired', lost: null });
+  });
+});
+
+test('the join hooks are asked again: who may no longer be in a room is not', async () => {
+  const banned = new Set<string>();
+  const bouncer: ChatMiddleware = {
+    name: 'bouncer',
+    join: ({ id }, room) => {
+      if (room === 'garden' && banned.has(id)) throw new Error('you are banned');
+    },
+  };
+  const server = await startServer({ middleware: [bouncer] });
+  const ann = await WsClient.connect(server.url);
+  const bob = await WsClient.connect(server.url);
+  for (const client of [ann, bob]) await client.data('roomAdd', { room: 'garden' });
+  const { cursor } = await bob.data('detailsView');
+  bob.abandon();
+  banned.add(bob.id);
+  await ann.say('behind its back', { room: 'garden' });
+  const back = await WsClient.connect(server.url);
+  expect(await back.data('resume', { session: bob.session, after: cursor })).toMatchObject({ rooms: ['defaultRoom'] });
+  await ann.say('for all');
+  expect(await back.heard.next()).toMatchObject({ message: 'for all' });
+  expect(await back.ask('say', { room: 'garden', message: 'let me' })).toMatchObject({ code: 'not_in_room' });
+  expect(await ann.data('roomView', { room: 'garden' })).toMatchObject({ membersCount: 1 });
+});
+
+test('attributes, listened rooms and the current room are there again, on another node', async () => {
+  const login = defineAction({
+    name: 'login',
+    description: 'as in the documents',
+    inputs: z.object({}),
+    run: ({ connection }) => {
+      connection['auth'] = 'true';
+    },
+  });
+  const { here, there } = await twoNodes({ actions: [login] });
+  const ann = await WsClient.connect(here.url);
+  await ann.act('login');
+  await ann.data('listenToRoom', { room: 'radio' });
+  await ann.data('roomChange', { room: 'garden' });
+  const back = await TcpClient.connect(there.tcpPort);
+  await back.data('resume', { session: ann.session });
+  expect(await back.data('detailsView')).toMatchObject({
+    attributes: { auth: 'true' },
+    listening: ['radio'],
+    room: 'garden',
+    rooms: ['garden'],
+  });
+});
+
+test('without a cursor one goes on where one was, and misses nothing of the time between', async () => {
+  const server = await startServer({ config: { general: { reconnectGrace: 0 } } });
+  const ann = await WsClient.connect(server.url);
+  const bob = await WsClient.connect(server.url);
+  for (const client of [ann, bob]) await client.data('roomAdd', { room: 'garden' });
+  for (const room of ['garden', 'defaultRoom']) await ann.say('heard', { room });
+  await bob.heard.take(2);
+  bob.abandon();
+  await eventually(async () => (await ann.data('roomView')).membersCount === 1);
+  for (const room of ['garden', 'defaultRoom']) await ann.say(`missed in ${room}`, { room });
+  const back = await WsClient.connect(server.url);
+  await back.data('resume', { session: bob.session });
+  expect(texts(await back.heard.take(2)).sort()).toEqual(['missed in defaultRoom', 'missed in garden']);
+});

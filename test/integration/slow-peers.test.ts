@@ -1,0 +1,119 @@
+/** Peers that do not read, or read slowly: the server stops, waits, gives up, and nobody loses a message by it. */
+import { createConnection, type Socket } from 'node:net';
+import { startServer, type ServerUnderTest } from '../support/server';
+import { eventually } from '../support/eventually';
+import { TcpClient, WsClient, type Parsed } from '../support/clients';
+import type { SettingsInput } from '../../src/config';
+
+/** More than the kernel takes for a peer that does not read. */
+const COUNT = 1500;
+const words = 'x'.repeat(8000);
+
+const numbers = (from: number): number[] => Array.from({ length: COUNT - from }, (_, nth) => from + nth);
+const numberOf = ({ message }: Parsed): number => parseInt(message as string, 10);
+
+type Client = WsClient | TcpClient;
+
+interface Kind {
+  readonly name: string;
+  connect(server: ServerUnderTest): Promise<{ readonly client: Client; readonly socket: Socket }>;
+}
+
+const kinds: readonly Kind[] = [
+  {
+    name: 'WebSocket',
+    connect: async ({ url, port }) => {
+      const socket = createConnection({ port, host: '127.0.0.1' });
+      return { client: await WsClient.connect(url, '/chat/', { createConnection: () => socket }), socket };
+    },
+  },
+  {
+    name: 'TCP',
+    connect: async ({ tcpPort }) => {
+      const client = await TcpClient.connect(tcpPort);
+      return { client, socket: client.socket };
+    },
+  },
+];
+
+function start(limits: SettingsInput['limits'], reconnectGrace = 5000): Promise<ServerUnderTest> {
+  return startServer({ config: { limits, general: { reconnectGrace } } });
+}
+
+/** All of it, in the room's log. */
+async function sayAll(server: ServerUnderTest): Promise<void> {
+  const ann = await WsClient.connect(server.url);
+  for (let nth = 0; nth < COUNT; nth += 1) ann.send({ event: 'say', message: `${nth} ${words}` });
+  await ann.responses.take(COUNT);
+}
+
+describe.each(kinds)('a $name peer', ({ connect }) => {
+  test('that stops reading is waited for, and goes on where it was', async () => {
+    const server = await start({ bufferSoft: 20_000, stuck: 0 });
+    const { client, socket } = await connect(server);
+    socket.pause();
+    await sayAll(server);
+    socket.resume();
+    expect((await client.heard.take(COUNT)).map(numberOf)).toEqual(numbers(0));
+    expect(client.others.all).toEqual([]);
+  });
+
+  test('that takes nothing for too long is cut off, and loses nothing by it', async () => {
+    const server = await start({ bufferSoft: 20_000, stuck: 200 }, 0);
+    const { client, socket } = await connect(server);
+    const { id, session } = client;
+    const { cursor } = await client.data('detailsView');
+    socket.pause();
+    await sayAll(server);
+    await eventually(async () => !(id in (await server.api.chatRoom.roomStatus('defaultRoom')).members));
+    // It reads on in time to be told: what had left the server comes first, then the reason.
+    socket.resume();
+    const closed = await client.closed;
+    if (closed) expect(closed).toEqual({ code: 1013, reason: 'slow consumer' });
+    const had = client.heard.all.length;
+    expect(had).toBeLessThan(COUNT);
+
+    const again = await connect(server);
+    const after = had === 0 ? cursor : { defaultRoom: client.heard.all.at(-1).id as string };
+    expect(await again.client.data('resume', { session, after })).toMatchObject({ id, rooms: ['defaultRoom'] });
+    expect((await again.client.heard.take(COUNT - had)).map(numberOf)).toEqual(numbers(had));
+  });
+
+  test('that asks and asks and does not listen is cut off', async () => {
+    const server = await start({ bufferSoft: 20_000, bufferHard: 200_000, stuck: 0 });
+    const { client, socket } = await connect(server);
+    await client.data('paramAdd', { key: 'much', value: words });
+    socket.pause();
+    let open = true;
+    void client.closed.then(() => (open = false));
+    const ask = (): void => {
+      for (let nth = 0; nth < 200 && open; nth += 1) client.send({ event: 'paramsView' });
+      if (open) setImmediate(ask);
+    };
+    ask();
+    const closed = await client.closed;
+    // It never reads the close frame; the socket is taken away from it.
+    if (closed) expect(closed.code).toBe(1006);
+    expect(await (await connect(server)).client.data('detailsView')).toBeDefined();
+  });
+
+  test('that is only slow is not taken for a dead one, however much it has to catch up on', async () => {
+    const server = await start({ bufferSoft: 20_000, stuck: 150 });
+    const before = await connect(server);
+    const { session } = before.client;
+    const { cursor } = await before.client.data('detailsView');
+    before.client.abandon();
+    await before.client.closed;
+    await sayAll(server);
+
+    const { client, socket } = await connect(server);
+    const rests = setInterval(() => {
+      socket.pause();
+      setTimeout(() => socket.resume(), 20);
+    }, 25);
+    await client.data('resume', { session, after: cursor });
+    const heard = await client.heard.take(COUNT);
+    clearInterval(rests);
+    expect(heard.map(numberOf)).toEqual(numbers(0));
+  });
+});

@@ -1,0 +1,47 @@
+/** Cookies: what is set, and what those that come back are taken for. */
+import type { IncomingMessage } from 'node:http';
+import cookieParser from 'cookie-parser';
+import { cookieHeaders, requestCookie, setCookie } from '../../src/transports/http/cookies';
+
+test.each([
+  [{ secure: false }, 'a=b; Path=/; HttpOnly; SameSite=Lax'],
+  [{ secure: true }, 'a=b; Path=/; HttpOnly; SameSite=Lax; Secure'],
+  [{ secure: false, maxAge: 300 }, 'a=b; Path=/; HttpOnly; SameSite=Lax; Max-Age=300'],
+  [{ secure: true, maxAge: 0 }, 'a=b; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure'],
+])('%j', (options, line) => {
+  expect(setCookie('a', 'b', options)).toBe(line);
+});
+
+test('the later word on a cookie replaces the one before; none is no header', () => {
+  const cookies = new Map([
+    ['a', 'a=1'],
+    ['b', 'b=1'],
+  ]);
+  expect(cookieHeaders(new Map([...cookies, ['a', 'a=2']]))).toEqual({ 'Set-Cookie': ['a=2', 'b=1'] });
+  expect(cookieHeaders(new Map())).toEqual({});
+});
+
+test.each([
+  [undefined, undefined],
+  ['', undefined],
+  ['sid=abc', 'abc'],
+  ['other=1; sid=abc; more=2', 'abc'],
+  ['sid=', ''],
+  ['xsid=abc', undefined],
+  ['SID=abc', undefined],
+  ['sid=a%20b', 'a b'],
+  ['sid=j:{"a":1}', undefined],
+  ['sid=j:[1]', undefined],
+  ['sid=abc; sid=abc', 'abc'],
+  ['sid=abc; sid=def', undefined],
+  ['sid=abc;sid=def', undefined],
+  ['sid=abc; x=1; sid=', undefined],
+  ['__proto__=abc', undefined],
+])('%s', (cookie, value) => {
+  const request = { headers: { cookie } } as unknown as IncomingMessage & { cookies?: unknown };
+  cookieParser()(request as never, {} as never, () => undefined);
+  expect(requestCookie(request, 'sid')).toBe(value);
+  for (const name of ['toString', 'constructor', '__proto__']) {
+    if (!cookie?.startsWith(name)) expect(requestCookie(request, name)).toBeUndefined();
+  }
+});
