@@ -37,7 +37,8 @@ async function start({ config }: LoadedConfig): Promise<void> {
       void server.close(config.limits.drain).finally(() => process.exit(1));
     });
   }
-  process.stdout.write(greeting(server));
+  if (cluster.isWorker) process.send?.(greeting(server));
+  else process.stdout.write(greeting(server));
 }
 
 /** The first signal lets what is under way come to its end; a second one does not wait for it. */
@@ -66,7 +67,13 @@ function runWorkers(count: number): void {
     for (const worker of living()) worker.process.kill('SIGTERM');
     if (living().length === 0) process.exit();
   };
-  cluster.on('listening', ({ id }) => serving.add(id));
+  let greeted = false;
+  cluster.on('message', ({ id }, text: string) => {
+    // All of them have the same addresses, and whoever starts us waits for one line.
+    if (!greeted) process.stdout.write(text);
+    greeted = true;
+    serving.add(id);
+  });
   cluster.on('exit', ({ id }) => {
     if (stopping) {
       if (living().length === 0) process.exit();

@@ -204,7 +204,7 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
   const ready = async (): ReturnType<MountedChat['ready']> => {
     return draining ? { ready: false, reason: 'shutting down' } : store.health();
   };
-  const api = new Api({ chat, config, logger, rates, actions: () => actions, connections, health: ready });
+  const api = new Api({ chat, config, logger, actions: () => actions, connections, health: ready });
 
   const origins = originsOf(commonWeb.trustProxy);
   const guard = new Guard({ allowedOrigins: commonWeb.allowedOrigins, allowedHosts: hostsOf(config, logger), origins });

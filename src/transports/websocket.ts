@@ -92,10 +92,10 @@ export class WebSocketDoor<Api> {
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      const { identity, origins } = this.options;
+      const { guard, identity, origins } = this.options;
       const peer = new WebSocketPeer(webSocket, socket, flavour, this.options, this.#slow, {
         address: origins.address(request),
-        cookie: identity.fromHandshake(this.#withCookies(request)),
+        cookie: guard.isAnonymous(request) ? undefined : identity.fromHandshake(this.#withCookies(request)),
       });
       this.#peers.add(peer);
       this.#looks ??= setInterval(() => {

@@ -1,82 +1,15 @@
 /** The `earshot` command as a process: what it prints and where, its exit codes, and how it takes its leave. */
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
 import { TcpClient, WsClient } from '../support/clients';
+import { Command, commandFolder } from '../support/command';
 import { eventually } from '../support/eventually';
 import { arrived, connected, HttpClient, texts } from '../support/http-client';
 import { redisSettings } from '../support/store-settings';
 
 const root = path.join(__dirname, '../..');
-const GREETING = /^earshot listening on (http:\/\/127\.0\.0\.1:(\d+)\/)(?: \(tcp 127\.0\.0\.1:(\d+)\))?\n/;
-
-let folder: string;
-const running = new Set<Command>();
-
-beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'earshot-command-'));
-});
-afterEach(async () => {
-  await Promise.all([...running].map((command) => command.kill()));
-  running.clear();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** One run of the command, in a folder and an environment of its own. */
-class Command {
-  stdout = '';
-  stderr = '';
-  /** The code it ended with, or the signal. */
-  readonly ended: Promise<number | string | null>;
-  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
-
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    // Nothing of ours: a PORT or a REDIS_URL out here would be a setting in there.
-    const { PATH = '' } = process.env;
-    this.#child = spawn(process.execPath, ['--import', 'tsx', path.join(root, 'src/main.ts'), ...args], {
-      cwd: folder,
-      env: { PATH, TSX_TSCONFIG_PATH: path.join(root, 'tsconfig.json'), NODE_PATH: root, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
-    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    this.ended = once(this.#child, 'close').then(([code, signal]) => (code ?? signal) as number | string | null);
-    running.add(this);
-  }
-
-  /** Its addresses, once it has said that it listens. */
-  async listening(): Promise<{ readonly url: string; readonly port: number; readonly tcpPort: number }> {
-    const found = await Promise.race([
-      eventually(() => GREETING.exec(this.stdout), 20_000),
-      this.ended.then((code) => {
-        throw new Error(`it ended with ${String(code)}: ${this.stderr}`);
-      }),
-    ]);
-    const [, url = '', port, tcpPort] = found;
-    return { url: url.replace(/\/$/, ''), port: Number(port), tcpPort: Number(tcpPort) };
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.ended;
-  }
-}
-
-/** Runs it to its end. */
-async function run(...args: readonly string[]): Promise<{ code: unknown; stdout: string; stderr: string }> {
-  const command = new Command(args);
-  const code = await command.ended;
-  return { code, stdout: command.stdout, stderr: command.stderr };
-}
-
 jest.setTimeout(30_000);
 
 describe('it says', () => {
@@ -104,9 +37,9 @@ describe('it says', () => {
   test('its version, its help and its settings, with secrets masked; and ends', async () => {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
     const [plain, help, config] = await Promise.all([
-      run('--version'),
-      run('--help'),
-      run('config', '--port', '1234', '--redis-url', 'redis://user:hush@localhost/'),
+      Command.run('--version'),
+      Command.run('--help'),
+      Command.run('config', '--port', '1234', '--redis-url', 'redis://user:hush@localhost/'),
     ]);
     expect(plain).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
     expect([help.code, help.stderr]).toEqual([0, '']);
@@ -123,8 +56,8 @@ describe('it says', () => {
 
 describe('it cannot start', () => {
   test('with settings that are wrong: all of them at once, a line each', async () => {
-    writeFileSync(path.join(folder, 'earshot.config.json'), '{"chat":{"history":-1},"nonsense":1}');
-    const { code, stdout, stderr } = await run('--port', '99999', '--strange', '--socket-port', 'off');
+    writeFileSync(path.join(commandFolder(), 'earshot.config.json'), '{"chat":{"history":-1},"nonsense":1}');
+    const { code, stdout, stderr } = await Command.run('--port', '99999', '--strange', '--socket-port', 'off');
     expect([code, stdout]).toEqual([1, '']);
     const [first, ...problems] = stderr.trimEnd().split('\n');
     expect(first).toBe('earshot: the settings cannot be used:');
@@ -147,7 +80,7 @@ describe('it cannot start', () => {
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     try {
-      expect(await run(taken, String(port), other, '0')).toEqual({
+      expect(await Command.run(taken, String(port), other, '0')).toEqual({
         code: 1,
         stdout: '',
         stderr: `earshot: 127.0.0.1:${port} is in use already; choose another port (--port, --socket-port)\n`,
@@ -163,7 +96,12 @@ describe('it cannot start', () => {
     const { port } = holder.address() as AddressInfo;
     holder.close();
     const started = performance.now();
-    const { code, stdout, stderr } = await run('--port', '0', '--redis-url', `redis://user:hush@127.0.0.1:${port}/`);
+    const { code, stdout, stderr } = await Command.run(
+      '--port',
+      '0',
+      '--redis-url',
+      `redis://user:hush@127.0.0.1:${port}/`,
+    );
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(new RegExp(`^earshot: [^\\n]*127\\.0\\.0\\.1:${port}[^\\n]*\\n$`));
     expect(stderr).not.toContain('hush');
@@ -173,7 +111,7 @@ describe('it cannot start', () => {
 
 describe('it takes its leave', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('at a %s: everybody is told, and it ends with 0', async (signal) => {
-    const command = new Command(['--port', '0', '--socket-port', '0'], { EARSHOT_LIMITS_DRAIN: '5000' });
+    const command = new Command(['--port', '0', '--socket-port', '0'], { EARSHOT_LIMITS_DRAIN: '1000' });
     const server = await command.listening();
     const client = await arrived(server);
     const { cursor } = await client.ok('messages');
@@ -195,7 +133,7 @@ describe('it takes its leave', () => {
     expect(await socket.others.next()).toEqual({ status: 'Bye!', context: 'api' });
     await socket.closed;
     expect(await command.ended).toBe(0);
-    expect(performance.now() - started).toBeLessThan(5500);
+    expect(performance.now() - started).toBeLessThan(3000);
     expect(command.stderr).not.toMatch(/"level":"(warn|error)"/);
   });
 
@@ -215,7 +153,7 @@ describe('it takes its leave', () => {
   });
 
   test('nobody who comes while it goes is refused what it can still have', async () => {
-    const command = new Command(['--port', '0', '--socket-port', 'off'], { EARSHOT_LIMITS_DRAIN: '5000' });
+    const command = new Command(['--port', '0', '--socket-port', 'off'], { EARSHOT_LIMITS_DRAIN: '1000' });
     const server = await command.listening();
     const [client, other] = [await arrived(server), await arrived(server)];
     const poll = client.get('messages', { wait: 60 });
@@ -262,18 +200,26 @@ describe('several workers', () => {
     const { url, prefix } = redisSettings();
     const command = new Command(['--port', '0', '--socket-port', 'off', '--workers', '2', '--redis-url', url!], {
       EARSHOT_REDIS_PREFIX: prefix,
-      EARSHOT_LIMITS_DRAIN: '3000',
+      EARSHOT_LIMITS_DRAIN: '1000',
     });
     const server = await command.listening();
     const clients = [await arrived(server), await arrived(server), await arrived(server)];
     for (const [index, client] of clients.entries()) await client.say(String(index));
     expect(texts(await clients[0]!.ok('messages'))).toEqual(['1', '2']);
+
+    const before = command.children();
+    expect(before).toHaveLength(2);
+    process.kill(before[0]!, 'SIGKILL');
+    await eventually(() => command.children().filter((pid) => !before.includes(pid)).length === 1);
+    await clients[1]!.say('again');
+    expect(texts(await clients[0]!.ok('messages'))).toEqual(['again']);
+    expect(command.stdout.match(/listening/g)).toHaveLength(1);
     command.signal('SIGTERM');
     expect(await command.ended).toBe(0);
   });
 
   test('need a Redis, and end with 1 when they cannot start', async () => {
-    const alone = await run('--port', '0', '--workers', '2');
+    const alone = await Command.run('--port', '0', '--workers', '2');
     expect([alone.code, alone.stdout]).toEqual([1, '']);
     expect(alone.stderr).toContain('--workers needs a Redis');
 
@@ -282,7 +228,7 @@ describe('several workers', () => {
     const { port } = holder.address() as AddressInfo;
     try {
       const { url } = redisSettings();
-      const { code, stderr } = await run(
+      const { code, stderr } = await Command.run(
         '--port',
         String(port),
         '--socket-port',

@@ -319,7 +319,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       await byPlace.ok('messages');
       for (let index = 1; index <= 12; index += 1) await speaker.say(index);
       const told = {
-        messages: [8, 9, 10, 11, 12].map((message) => expect.objectContaining({ message })),
+        messages: [8, 9, 10, 11, 12].map((message) => expect.objectContaining({ message }) as object),
         cursor: aCursor,
         gaps: [{ room: 'defaultRoom', reason: 'trimmed', lost: 7 }],
       };

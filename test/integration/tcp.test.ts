@@ -29,7 +29,7 @@ const parsed = (text: string): Parsed[] =>
   text
     .split('\r\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Parsed);
+    .map((line) => JSON.parse(line));
 
 test('the first line is the welcome', async () => {
   const { tcpPort } = await startServer({ config: { general: { welcomeMessage: 'hi', defaultChatRoom: 'hall' } } });

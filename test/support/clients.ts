@@ -91,7 +91,8 @@ export class WsClient extends SocketClient {
     super();
     socket.on('message', (data: Buffer) => {
       const frame = JSON.parse(data.toString()) as unknown;
-      if (typeof frame === 'string') this.primus.put(frame);
+      if (typeof frame === 'string' && frame.startsWith('primus::ping::')) this.send(frame.replace('ping', 'pong'));
+      else if (typeof frame === 'string') this.primus.put(frame);
       else this.receive(frame);
     });
     socket.on('error', (error) => this.ended(String(error)));

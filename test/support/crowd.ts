@@ -26,8 +26,8 @@ async function request(url: string, method: string, path: string, session: strin
       response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
       response.on('error', reject);
       response.on('close', () => {
-        if (!response.complete) return reject(new Error('cut'));
-        resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as Reply['body'] });
+        if (response.complete) resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as Reply['body'] });
+        else reject(new Error('cut'));
       });
     });
     asking.on('error', reject);
@@ -72,15 +72,21 @@ export class Crowd {
       for (let index = 0; !this.#over; index += 1) {
         const message = `${name} ${String(index)}`;
         this.maybe.add(message);
-        while (!(await this.#say(session, message))) {
-          if (this.#over) return;
-          await breath();
-        }
+        if (!(await this.#until(session, message))) return;
         this.maybe.delete(message);
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
       }
     };
     this.#writers.push(loop());
+  }
+
+  /** True once it is accepted; false when the crowd was told to stop first. */
+  async #until(session: string, message: string): Promise<boolean> {
+    for (;;) {
+      if (await this.#say(session, message)) return true;
+      if (this.#over) return false;
+      await breath();
+    }
   }
 
   async #say(session: string, message: string): Promise<boolean> {

@@ -1,6 +1,8 @@
 /** What came so far, to be waited for: a wait that fails tells what came instead. */
 
 const PATIENCE = 4000;
+/** A crowd of thousands may come late as a whole, on a machine that does other things as well. */
+const PATIENCE_WITH_CROWDS = 20_000;
 
 interface Look {
   (): void;
@@ -69,7 +71,9 @@ export class Inbox<T> {
     let seen = -1;
     while (this.all.length < count) {
       // As long as something comes, there is hope.
-      if (this.all.length === seen) throw new Error(`${count} of ${this.name} expected; ${this.#soFar()}`);
+      if (this.all.length === seen || this.#over) {
+        throw this.#over ?? new Error(`${count} of ${this.name} expected; ${this.#soFar()}`);
+      }
       seen = this.all.length;
       await new Promise<void>((resolve) => {
         const done = (): void => {
@@ -81,7 +85,7 @@ export class Inbox<T> {
           if (this.all.length >= count) done();
         };
         const look: Look = Object.assign(enough, { fail: done });
-        const timer = setTimeout(done, PATIENCE);
+        const timer = setTimeout(done, PATIENCE_WITH_CROWDS);
         this.#looks.add(look);
       });
     }

@@ -16,9 +16,11 @@ import { root, type Block } from './documents';
 import { eventually } from './eventually';
 import { Inbox } from './inbox';
 import { KeptLog } from './logger';
+import { tcpPeer, webSocketPeer, type Peer } from './peers';
 import { freshPrefix, sharedRedis } from './redis';
 import { run, Terminal } from './shell';
 import { StandIns } from './stand-ins';
+import { commandsIn, joined, stepsIn } from './steps';
 
 /** Ports that the pages speak of. In a run each is some free one. */
 const PORTS = ['8080', '8081', '5000', '5001', '3000'] as const;
@@ -26,15 +28,6 @@ const REDIS = 'redis://localhost:6379';
 
 /** What `npm start` and an installed `earshot` run, without the build. */
 const PROGRAM = `"${process.execPath}" --import "${path.join(root, 'node_modules/tsx/dist/loader.mjs')}" "${path.join(root, 'src/main.ts')}"`;
-
-/** The other end of a transcript: what is sent, what has come. */
-interface Peer {
-  readonly inbox: Inbox<string>;
-  /** With which words or code it was closed. */
-  readonly ended: Promise<string>;
-  send(line: string): void;
-  close(): void;
-}
 
 type Serving = { close(): Promise<void> };
 type AsyncFunction = (...given: readonly unknown[]) => Promise<void>;
@@ -132,7 +125,7 @@ export class Page {
     this.#terminals.clear();
   }
 
-  async #run(command: string): Promise<string[]> {
+  async #run(command: string): Promise<readonly string[]> {
     await this.#ready();
     return run(this.#real(command), this.#shell);
   }
@@ -227,7 +220,7 @@ export class Page {
     const listening = this.#listening;
     net.Server.prototype.listen = function (this: net.Server, ...options: never[]) {
       listening.add(this);
-      return Reflect.apply(listen, this, options);
+      return Reflect.apply(listen, this, options) as net.Server;
     } as typeof listen;
     try {
       const text = javascriptOf(this.#ported(this.#values.real(written)));
@@ -258,11 +251,11 @@ export class Page {
   }
 
   /** A browser's WebSocket, remembered so that it is closed. */
-  #webSockets(): typeof WebSocket {
+  #webSockets(): new (url: string) => WebSocket {
     const links = this.#links;
     return class extends WebSocket {
-      constructor(...given: ConstructorParameters<typeof WebSocket>) {
-        super(...given);
+      constructor(url: string) {
+        super(url);
         links.add(this);
         this.on('error', () => undefined);
       }
@@ -386,49 +379,6 @@ function isServer(command: string): boolean {
   return /\bnpm start\b(?! -- (config|--port eighty))/.test(command);
 }
 
-interface Step {
-  readonly terminal: string;
-  readonly sign: string;
-  readonly text: string;
-  readonly output: readonly string[];
-}
-
-function stepsIn(lines: readonly string[]): Step[] {
-  const steps: (Step & { output: string[] })[] = [];
-  let open = false;
-  for (const line of lines) {
-    const last = steps.at(-1);
-    const found = /^(\d*)([$>:])(?: (.*))?$/.exec(line);
-    if (last && open) Object.assign(last, { text: `${last.text}\n${line}` });
-    else if (found && (found[1] !== '' || found[2] === '$')) {
-      steps.push({ terminal: found[1] ?? '', sign: found[2] ?? '', text: found[3] ?? '', output: [] });
-    } else if (last && last.terminal !== '' && line.startsWith('  '))
-      Object.assign(last, { text: last.text + line.trim() });
-    else if (last) last.output.push(line);
-    else throw new Error(`a console block begins with a command: ${line}`);
-    open = line.endsWith('\\');
-  }
-  return steps;
-}
-
-/** A command goes on in the next line after a backslash. */
-function commandsIn(lines: readonly string[]): string[] {
-  const text = lines.join('\n').replaceAll('\\\n', ' ');
-  return text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
-}
-
-/** A long line of an answer may go on in the next one, indented; an empty line is an empty line. */
-function joined(lines: readonly string[]): string[] {
-  const whole: string[] = [];
-  for (const line of lines) {
-    const last = whole.at(-1);
-    if (last !== undefined && /^ {2,}\S/.test(line) && /[,{[]$/.test(last))
-      whole[whole.length - 1] = last + line.trim();
-    else whole.push(line);
-  }
-  return whole;
-}
-
 function javascriptOf(text: string): string {
   const { outputText } = ts.transpileModule(text, {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
@@ -450,31 +400,4 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as net.AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;
-}
-
-async function tcpPeer(port: number): Promise<Peer> {
-  const inbox = new Inbox<string>('line');
-  const socket = net.connect(port, '127.0.0.1');
-  let rest = '';
-  socket.setEncoding('utf8').on('data', (text) => {
-    const lines = (rest + String(text)).split('\r\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) inbox.put(line);
-  });
-  const ended = new Promise<string>((resolve) => {
-    socket.on('error', () => undefined).on('close', () => resolve('end'));
-  });
-  await new Promise<void>((resolve) => socket.once('connect', resolve));
-  return { inbox, ended, send: (line) => void socket.write(`${line}\n`), close: () => socket.destroy() };
-}
-
-async function webSocketPeer(url: string): Promise<Peer> {
-  const inbox = new Inbox<string>('frame');
-  const socket = new WebSocket(url);
-  socket.on('message', (data: Buffer) => inbox.put(data.toString()));
-  const ended = new Promise<string>((resolve) => {
-    socket.on('error', () => undefined).on('close', (code) => resolve(String(code)));
-  });
-  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-  return { inbox, ended, send: (line) => socket.send(line), close: () => socket.terminate() };
 }

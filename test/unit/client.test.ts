@@ -304,7 +304,7 @@ describe('the hooks', () => {
     order.length = 0;
     const chat = await startChat({ middleware: [hook('late', 101), hook('first', -1), hook('a'), hook('b', 100)] });
     const [ann, bob] = [await clientOf(chat), await clientOf(chat)];
-    await ann.say({ message: '' + 'x' });
+    await ann.say({ message: 'x' });
     expect(order).toEqual(['first', 'a', 'b', 'late']);
     expect((await bob.messages({}).now()).messages).toEqual([expect.objectContaining({ message: 'xfirstablate' })]);
   });
@@ -323,9 +323,9 @@ describe('the hooks', () => {
       () => {
         throw new Error('not today');
       },
-      // eslint-disable-next-line @typescript-eslint/only-throw-error -- hooks are users' code
       () => {
-        throw 'just words';
+        // Hooks are users' code, and JavaScript lets them throw anything.
+        throw 'just words' as unknown as Error;
       },
       () => {
         throw new ChatError('too_large', 'too much');
@@ -424,7 +424,7 @@ describe('the connection that actions see', () => {
     });
     expect(connection.connectedAt).toBe(ann.session.connectedAt);
     connection['auth'] = 'true';
-    if (connection._original_connection != null) connection._original_connection['level'] = 3;
+    connection._original_connection['level'] = 3;
     expect(connection._originalConnection).toBe(connection);
     expect([
       connection['auth'],
@@ -481,7 +481,13 @@ describe('the connection that actions see', () => {
 });
 
 describe('actions', () => {
-  const context = { client: {} as Client, connection: {} as Client['connection'], api: {}, httpMethod: undefined };
+  const nobody: object = {};
+  const context = {
+    client: nobody as Client,
+    connection: nobody as Client['connection'],
+    api: {},
+    httpMethod: undefined,
+  };
   const add = defineAction({
     name: 'add',
     description: 'adds',

@@ -1,0 +1,54 @@
+/** Who speaks through the API: a connection, what stands for one, or the server itself. */
+import { ChatError } from '../protocol/errors';
+import { parseRoomName } from '../protocol/room';
+import type { Chat, Said } from '../core/chat';
+import type { ChatConnection } from '../core/connection';
+import type { Match } from '../core/entry';
+
+/** `{room, public: {id}}` and `{room, id}` speak in that room by that name. */
+export interface MockConnection {
+  readonly room?: string | null;
+  readonly id?: string | number;
+  readonly public?: { readonly id: string | number };
+  readonly params?: Readonly<Record<string, unknown>>;
+}
+
+export type SpeakingConnection = ChatConnection | MockConnection;
+
+/** @throws ChatError room_and_message_required, room_not_found, dropped, or what an `onSayReceive` hook says */
+export async function speak(
+  chat: Chat,
+  connection: SpeakingConnection | null,
+  room: string,
+  message: unknown,
+): Promise<Said> {
+  if (!room || message === undefined || message === null) throw new ChatError('room_and_message_required');
+  const match = matchOf(connection?.params);
+  const name = parseRoomName(room);
+  if (connection && isReal(connection)) return chat.broadcast(name, message, { connection, match });
+  const from = nameOf(connection);
+  return chat.broadcast(name, message, { ...(from === undefined ? {} : { from }), match });
+}
+
+/** Where it speaks that names no room: a real connection where it is, the others in the default room. */
+export function roomOf(chat: Chat, connection: SpeakingConnection | null): string {
+  const room = connection?.room ?? (connection && isReal(connection) ? null : chat.settings.defaultRoom);
+  if (room === null) throw new ChatError('room_required');
+  return room;
+}
+
+function isReal(connection: SpeakingConnection): connection is ChatConnection {
+  return 'sendMessage' in connection && 'type' in connection;
+}
+
+function nameOf(connection: MockConnection | null): string | undefined {
+  const id = connection?.public?.id ?? connection?.id;
+  return id === undefined ? undefined : String(id);
+}
+
+function matchOf(params: Readonly<Record<string, unknown>> | undefined): Match | undefined {
+  const key = params?.['roomMatchKey'];
+  const value = params?.['roomMatchValue'];
+  if (typeof key !== 'string' || (typeof value !== 'string' && typeof value !== 'number')) return undefined;
+  return { key, value: String(value) };
+}
