@@ -69,10 +69,12 @@ function runWorkers(count: number): void {
   };
   let greeted = false;
   cluster.on('message', ({ id }, text: string) => {
-    // All of them have the same addresses, and whoever starts us waits for one line.
-    if (!greeted) process.stdout.write(text);
-    greeted = true;
     serving.add(id);
+    if (greeted || serving.size < count) return;
+    // All of them have the same addresses, and whoever starts us waits for one line: until then a port that was free
+    // may still be lost with the one worker that has it.
+    greeted = true;
+    process.stdout.write(text);
   });
   cluster.on('exit', ({ id }) => {
     if (stopping) {

@@ -33,7 +33,7 @@ describe.each(deployments)('on $where', ({ start }) => {
 
       const back = await reconnect(there);
       // Said while it comes back: some of it is replayed, some is live, and nobody can tell which.
-      let speaking = true;
+      let speaking = true as boolean;
       const speak = (async () => {
         let nth = 20;
         for (; speaking; nth += 1) await ann.say(nth, { room: 'garden' });
