@@ -39,7 +39,7 @@ export class Api {
     this.configData = config;
     this.id = chat.node;
     this.chatRoom = new ChatRoomApi(chat);
-    this.webServer = new WebServerApi(chat);
+    this.webServer = new WebServerApi(chat, this.chatRoom);
     this.connections = new ConnectionsApi(chat, connections);
   }
 

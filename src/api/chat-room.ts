@@ -26,6 +26,8 @@ export interface SocketRoomStatus {
   readonly membersCount: number;
 }
 
+export type ChangeRoom = readonly [connection: ChatConnection, next?: Next<{ room: string }>];
+
 export class ChatRoomApi {
   /** What `roomStatus` shows of a member; replace it to show more or less. */
   sanitizeMemberDetails: (details: MemberDetails) => unknown = ({ id, joinedAt }) => ({ id, joinedAt });
@@ -121,10 +123,8 @@ export class ChatRoomApi {
   }
 
   /** Into `connection.params.room`, and out of the room it was in. */
-  changeChatRoom(
-    ...given: WithApi<readonly [connection: ChatConnection, next?: Next<{ room: string }>]>
-  ): Promise<{ room: string }> {
-    const [connection, next] = withoutApi(given);
+  changeChatRoom(...given: WithApi<ChangeRoom>): Promise<{ room: string }> {
+    const [connection, next] = withoutApi<ChangeRoom>(given);
     const change = async (): Promise<{ room: string }> => {
       const wanted = connection.params['room'];
       if (wanted === undefined || wanted === '') throw new ChatError('room_change_needs_room');

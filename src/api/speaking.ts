@@ -22,7 +22,8 @@ export async function speak(
   room: string,
   message: unknown,
 ): Promise<Said> {
-  if (!room || message === undefined || message === null) throw new ChatError('room_and_message_required');
+  if (!room || message === undefined || message === null || message === '')
+    throw new ChatError('room_and_message_required');
   const match = matchOf(connection?.params);
   const name = parseRoomName(room);
   if (connection && isReal(connection)) return chat.broadcast(name, message, { connection, match });

@@ -3,13 +3,22 @@ import { ChatError } from '../protocol/errors';
 import type { Chat } from '../core/chat';
 import type { ChatConnection } from '../core/connection';
 import { Feed } from '../core/feed';
+import type { ChangeRoom, ChatRoomApi } from './chat-room';
 import { called, withoutApi, type Next, type WithApi } from './calls';
 
 /** Messages of one answer; the rest comes with the next. */
 const AT_ONCE = 500;
 
 export class WebServerApi {
-  constructor(readonly chat: Chat) {}
+  constructor(
+    readonly chat: Chat,
+    readonly chatRoom: ChatRoomApi,
+  ) {}
+
+  /** As `api.chatRoom.changeChatRoom`; it was here before. */
+  changeChatRoom(...given: WithApi<ChangeRoom>): Promise<{ room: string }> {
+    return this.chatRoom.changeChatRoom(...given);
+  }
 
   /** What the client has not had, oldest first; asking again does not repeat it. */
   getWebChatMessage(

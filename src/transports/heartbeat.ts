@@ -19,6 +19,8 @@ export class Heartbeat {
   /** The socket's progress when the answer was last waited for; undefined when none is awaited. */
   #awaited: number | undefined;
   #pingsItself = false;
+  /** We read nothing at present, so its silence says nothing of it. */
+  deaf = false;
 
   /** @param now ms, a steady clock */
   constructor(
@@ -43,6 +45,7 @@ export class Heartbeat {
   /** To be called every second or so. */
   look(now: number): void {
     const { pulse } = this;
+    if (this.deaf) this.heard(now);
     if (this.#pingsItself) {
       if (now - this.#heardAt > 2 * PING_EVERY) pulse.terminate();
     } else if (this.#awaited === undefined) {

@@ -9,20 +9,24 @@ export interface Watched {
 
 export class SlowPeers {
   readonly #congested = new Map<Watched, { since: number; progress: number }>();
+  readonly #every: number;
   #timer: NodeJS.Timeout | undefined;
+  #lookedAt = 0;
 
   /** @param stuck ms that a congested peer may take nothing; 0: for ever */
-  constructor(readonly stuck: number) {}
+  constructor(readonly stuck: number) {
+    this.#every = Math.min(1000, stuck);
+  }
 
   add(link: Watched): void {
     if (this.stuck === 0) return;
-    this.#congested.set(link, { since: performance.now(), progress: link.progress });
-    this.#timer ??= setInterval(
-      () => {
-        this.#look();
-      },
-      Math.min(1000, this.stuck),
-    );
+    const now = performance.now();
+    this.#congested.set(link, { since: now, progress: link.progress });
+    if (this.#timer) return;
+    this.#lookedAt = now;
+    this.#timer = setInterval(() => {
+      this.#look();
+    }, this.#every);
   }
 
   remove(link: Watched): void {
@@ -33,9 +37,12 @@ export class SlowPeers {
 
   #look(): void {
     const now = performance.now();
+    // We were held up ourselves, and wrote nothing meanwhile that anybody could have taken.
+    const late = now - this.#lookedAt > 3 * this.#every;
+    this.#lookedAt = now;
     for (const [link, state] of this.#congested) {
       const { progress } = link;
-      if (progress !== state.progress) {
+      if (late || progress !== state.progress) {
         state.progress = progress;
         state.since = now;
       } else if (now - state.since >= this.stuck) {

@@ -68,6 +68,7 @@ export class WebSocketPeer<Api> {
         webSocket.close(1000);
       },
       pause: (paused) => {
+        this.heartbeat.deaf = paused;
         if (paused) webSocket.pause();
         else webSocket.resume();
       },

@@ -98,10 +98,7 @@ export class WebSocketDoor<Api> {
         cookie: guard.isAnonymous(request) ? undefined : identity.fromHandshake(this.#withCookies(request)),
       });
       this.#peers.add(peer);
-      this.#looks ??= setInterval(() => {
-        const now = performance.now();
-        for (const each of this.#peers) each.heartbeat.look(now);
-      }, LOOK);
+      this.#looks ??= this.#look();
       webSocket.once('close', () => {
         this.#peers.delete(peer);
         if (this.#peers.size > 0) return;
@@ -109,6 +106,20 @@ export class WebSocketDoor<Api> {
         this.#looks = undefined;
       });
     });
+  }
+
+  #look(): NodeJS.Timeout {
+    let before = performance.now();
+    return setInterval(() => {
+      const now = performance.now();
+      // We were held up ourselves: what they answered meanwhile is still to be read.
+      const late = now - before > 3 * LOOK;
+      before = now;
+      for (const { heartbeat } of this.#peers) {
+        if (late) heartbeat.heard(now);
+        heartbeat.look(now);
+      }
+    }, LOOK);
   }
 
   #withCookies(request: IncomingMessage): IncomingMessage & { readonly cookies?: unknown } {

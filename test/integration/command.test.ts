@@ -207,10 +207,19 @@ describe('several workers', () => {
     for (const [index, client] of clients.entries()) await client.say(String(index));
     expect(texts(await clients[0]!.ok('messages'))).toEqual(['1', '2']);
 
+    // Connections go to each in turn. With the last worker the port would go, and a free one be another.
+    const nodes = new Set<unknown>();
+    const both = async (): Promise<boolean> => {
+      nodes.add((await new HttpClient(server.url).api('status')).body.id);
+      return nodes.size === 2;
+    };
+    await eventually(both, 20_000);
     const before = command.children();
     expect(before).toHaveLength(2);
     process.kill(before[0]!, 'SIGKILL');
     await eventually(() => command.children().filter((pid) => !before.includes(pid)).length === 1);
+    nodes.clear();
+    await eventually(both, 20_000);
     await clients[1]!.say('again');
     expect(texts(await clients[0]!.ok('messages'))).toEqual(['again']);
     expect(command.stdout.match(/listening/g)).toHaveLength(1);

@@ -515,7 +515,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
   });
 
   describe('after its time', () => {
-    const ttl = 120;
+    const ttl = 300;
     const gone = async (watcher: () => Promise<{ roomStatus: { members: string[] } }>, id: string): Promise<void> => {
       await eventually(async () => !(await watcher()).roomStatus.members.includes(id));
     };

@@ -131,7 +131,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
     });
 
     test('a chatAck of a former record confirms nothing of this one', async () => {
-      const server = await start({ commonWeb: { httpClientMessageTTL: 100 }, chat: { messageTTL: 60_000 } });
+      const server = await start({ commonWeb: { httpClientMessageTTL: 400 }, chat: { messageTTL: 60_000 } });
       const client = await arrived(server);
       const watcher = await connected(server);
       await watcher.stream('ndjson');
@@ -716,7 +716,11 @@ describe('in Redis', () => {
     const keys = await keysUnder(redis, settings.prefix);
     // The keys of idempotence hold ids only, and have times of their own.
     expect(keys.filter((name) => name.includes(client.is) && !name.includes(':once:'))).toEqual([]);
-    // What the room keeps of it is its membership, until its lease is found to have run out.
+    // The room keeps its membership until somebody finds that its lease has run out.
+    await eventually(async () => {
+      const { roomStatus } = await speaker.ok('roomView');
+      return !(roomStatus.members as string[]).includes(client.is);
+    });
     const back = await client.ok('messages');
     expect(back).toEqual({ ...nothing, gaps: [{ room: 'defaultRoom', reason: 'expired', lost: null }] });
     expect(await client.ok('messages')).toEqual(nothing);

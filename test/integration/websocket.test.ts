@@ -437,6 +437,27 @@ describe('going', () => {
     expect(Object.keys(view.members).sort()).toEqual([ann.id, cid.id].sort());
   });
 
+  test('who is cut off is told with 1013 to come again, and can', async () => {
+    const cut = defineAction({
+      name: 'cut',
+      description: 'cuts the link it comes by',
+      inputs: z.object({}),
+      run: ({ connection }) => {
+        connection.destroy();
+      },
+    });
+    const { url } = await startServer({ actions: [cut] });
+    const [ann, bob] = await two(url);
+    const { cursor } = await ann.data('detailsView');
+    ann.send({ event: 'action', params: { action: 'cut' } });
+    expect(await ann.closed).toEqual({ code: 1013, reason: 'destroyed' });
+    expect(ann.responses.all).toHaveLength(1);
+    await bob.say('meanwhile');
+    const back = await WsClient.connect(url);
+    await back.data('resume', { session: ann.session, after: cursor });
+    expect(await back.heard.next()).toMatchObject({ message: 'meanwhile' });
+  });
+
   test('a drained server answers what was asked before it closes', async () => {
     const gate = new Gate();
     const server = await startServer({ actions: [gate.action] });

@@ -99,7 +99,7 @@ export class Inbox<T> {
   }
 
   #soFar(): string {
-    const shown = this.all.slice(-50).map((value) => `  ${JSON.stringify(value).slice(0, 300)}`);
+    const shown = this.all.slice(-20).map((value) => `  ${JSON.stringify(value).slice(0, 160)}`);
     return shown.length === 0
       ? 'nothing came'
       : `so far, the last ${shown.length} of ${this.all.length}:\n${shown.join('\n')}`;
