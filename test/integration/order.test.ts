@@ -11,6 +11,8 @@ const BY_HTTP = 1000;
 const ALL = 6 * BY_SOCKET + 2 * BY_HTTP;
 /** Requests that an HTTP speaker has under way. */
 const AT_ONCE = 8;
+/** ms between two polls of one client: without a rest they would be half of the load. */
+const RHYTHM = 25;
 
 interface Hearer {
   readonly name: string;
@@ -79,6 +81,7 @@ async function pollHearer(
       const { messages, gaps } = await client.ok('messages', ask(client.cursor));
       if (gaps) throw new Error(`a gap: ${JSON.stringify(gaps)}`);
       got.push(...messages);
+      await new Promise((resolve) => setTimeout(resolve, RHYTHM));
     }
     return got;
   };
