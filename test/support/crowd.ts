@@ -52,9 +52,14 @@ export async function newSession(nodes: Nodes): Promise<{ session: string; id: s
 
 export class Crowd {
   readonly accepted = new Map<string, unknown>();
+  /** ms, the longest time in which nothing was accepted, while the crowd was writing. */
+  outage = 0;
+  #acceptedAt: number | undefined;
   /** Said and never answered, when the crowd was told to stop. */
   readonly maybe = new Set<unknown>();
   readonly records: Record[] = [];
+  /** The codes that says were refused with. */
+  readonly refusals = new Set<unknown>();
   /** Answers that were neither OK nor a store or node being away: there should be none. */
   readonly strange: string[] = [];
   #over = false;
@@ -93,9 +98,13 @@ export class Crowd {
     try {
       const reply = await request(this.nodes(), 'POST', '/chat/?method=say', session, { message, key: message });
       if (reply.status === 200) {
+        const now = performance.now();
+        this.outage = Math.max(this.outage, now - (this.#acceptedAt ?? now));
+        this.#acceptedAt = now;
         this.accepted.set(String(reply.body['id']), message);
         return true;
       }
+      this.refusals.add(reply.body['code']);
       if (reply.status !== 503 && reply.status !== 507)
         this.strange.push(`say: ${String(reply.status)} ${JSON.stringify(reply.body)}`);
     } catch {
@@ -104,15 +113,21 @@ export class Crowd {
     return false;
   }
 
-  /** Long-polls with its cursor. */
-  async poll(): Promise<void> {
+  /** Polls with its cursor, waiting for more, or coming back after a rest. */
+  async poll({ nodes = this.nodes, restMs = 0 } = {}): Promise<void> {
     const record = this.#record('poll');
-    const { session, cursor } = await newSession(this.nodes);
+    const { session, cursor } = await newSession(nodes);
+    const wait = restMs > 0 ? 0 : 1;
     let after = cursor;
     const loop = async (): Promise<void> => {
       while (this.#reading) {
         try {
-          const reply = await request(this.nodes(), 'GET', `/chat/?method=messages&wait=1&after=${after}`, session);
+          const reply = await request(
+            nodes(),
+            'GET',
+            `/chat/?method=messages&wait=${String(wait)}&after=${after}`,
+            session,
+          );
           if (reply.status === 200) {
             const {
               messages,
@@ -122,6 +137,7 @@ export class Crowd {
             for (const gap of gaps) record.take({ ...gap, context: 'gap' });
             for (const message of messages) record.take(message);
             after = next;
+            if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
           } else {
             if (reply.status !== 503) this.strange.push(`poll: ${String(reply.status)} ${JSON.stringify(reply.body)}`);
             await breath();

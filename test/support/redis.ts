@@ -2,10 +2,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
+import { eventually } from './eventually';
 
 /** The shared Redis' unix socket, started by global-setup. */
 export function sharedRedis(): string {
@@ -85,6 +86,23 @@ export class OwnRedis {
 
   resume(): void {
     this.#process?.kill('SIGCONT');
+  }
+
+  /** A disk that is full, as Redis sees it: it cannot write its snapshot, and takes no writes while it cannot. */
+  async forbidSaving(): Promise<void> {
+    mkdirSync(path.join(this.folder, 'dump.rdb'));
+    await this.admin.config('SET', 'save', '3600 1');
+    await this.#tryToSave('err');
+  }
+
+  async allowSaving(): Promise<void> {
+    rmSync(path.join(this.folder, 'dump.rdb'), { recursive: true });
+    await this.#tryToSave('ok');
+  }
+
+  async #tryToSave(outcome: 'ok' | 'err'): Promise<void> {
+    await this.admin.bgsave();
+    await eventually(async () => (await this.admin.info('persistence')).includes(`rdb_last_bgsave_status:${outcome}`));
   }
 
   async kill(): Promise<void> {
