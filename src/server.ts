@@ -11,6 +11,7 @@ import { Chat } from './core/chat';
 import type { Logger } from './core/logger';
 import type { ChatMiddleware } from './core/middleware';
 import { Rates } from './core/rate';
+import { SharedRates } from './core/shared-rates';
 import type { ChatSettings } from './core/settings';
 import type { Store } from './core/store';
 import { Tokens } from './core/tokens';
@@ -244,7 +245,9 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
   counts.set('poll', () => parking.size);
   counts.set('stream', () => streams.size);
   counts.set('websocket', () => webSockets.size);
+  const sharing = new SharedRates({ rates, store, logger });
   await chat.open();
+  sharing.start();
 
   const drain = (spreadMs = 0): void => {
     if (draining) return;
@@ -268,6 +271,7 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
       closing ??= (async () => {
         drain();
         webSockets.terminate();
+        sharing.close();
         await chat.close();
         await store.close();
       })();

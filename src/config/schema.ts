@@ -151,6 +151,7 @@ export const schema = z.strictObject({
     saysPerSecond: setting(rate, 20, 'Messages of one client a second (twice as many at once): no flood.'),
     saysPerSecondPerAddress: setting(rate, 1000, 'Messages of one address a second, whatever clients it makes.'),
     joinsPerSecond: setting(rate, 5, 'Joins of one client a second (ten times as many at once).'),
+    joinsPerSecondPerAddress: setting(rate, 200, 'Joins of one address a second (ten times as many at once).'),
     newClientsPerSecondPerAddress: setting(rate, 50, 'New clients of one address (four times as many at once).'),
     bufferSoft: setting(count, 1_048_576, 'Bytes unsent to a peer at which we stop writing; it catches up later.'),
     bufferHard: setting(count, 4_194_304, 'Bytes unsent to a peer at which it is closed; it can resume.'),

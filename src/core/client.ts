@@ -80,7 +80,7 @@ export class Client {
     const name = required(room);
     // A look at what we know costs nobody anything: clients that name all their rooms each time are not slowed down.
     if (this.session.rooms.get(name)?.listening === false) throw new ChatError('already_in_room', name);
-    this.rates.join(this.id);
+    this.rates.join(this.id, this.peer.remoteIP);
     await this.chat.rooms.join(this.session, this.connection, name, { listening: false });
     return name;
   }
@@ -88,7 +88,7 @@ export class Client {
   async listenToRoom(room: unknown): Promise<string> {
     const name = required(room);
     if (this.session.rooms.has(name)) throw new ChatError('already_in_room', name);
-    this.rates.join(this.id);
+    this.rates.join(this.id, this.peer.remoteIP);
     await this.chat.rooms.join(this.session, this.connection, name, { listening: true });
     return name;
   }
@@ -110,7 +110,7 @@ export class Client {
   async roomChange(room: unknown): Promise<string> {
     if (room === undefined || room === '') throw new ChatError('room_change_needs_room');
     const name = parseRoomName(room);
-    if (name !== this.session.room) this.rates.join(this.id);
+    if (name !== this.session.room) this.rates.join(this.id, this.peer.remoteIP);
     await this.chat.rooms.changeRoom(this.session, this.connection, name);
     return name;
   }

@@ -1,5 +1,6 @@
 /** Token buckets: how often one client or one address may do what costs others something. */
 import { ChatError } from '../protocol/errors';
+import { networkOf } from './network';
 
 interface Bucket {
   tokens: number;
@@ -7,8 +8,12 @@ interface Bucket {
   at: number;
 }
 
+/** Buckets that are kept; the one that was begun first makes room for a new one. */
+const MOST = 100_000;
+
 export class RateLimit {
   readonly #buckets = new Map<string, Bucket>();
+  #taken: Map<string, number> | undefined;
   #tidiedAt = 0;
 
   /**
@@ -21,16 +26,55 @@ export class RateLimit {
     readonly now: () => number = () => performance.now(),
   ) {}
 
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   /** @throws ChatError too_many_requests, with the seconds after which there is a token again */
   take(key: string): void {
     if (this.perSecond === 0) return;
+    const bucket = this.#bucket(key);
+    if (bucket.tokens < 1) {
+      throw new ChatError('too_many_requests', '', Math.max(1, Math.ceil((1 - bucket.tokens) / this.perSecond)));
+    }
+    bucket.tokens -= 1;
+    this.#taken?.set(key, (this.#taken.get(key) ?? 0) + 1);
+  }
+
+  /** What was taken since the last call, by key: of the `most` that took most. Counted from the first call on. */
+  takenSince(most: number): ReadonlyMap<string, number> {
+    const taken = this.#taken ?? new Map<string, number>();
+    this.#taken = new Map();
+    if (taken.size <= most) return taken;
+    return new Map([...taken].sort(([, one], [, other]) => other - one).slice(0, most));
+  }
+
+  /** Others have taken from the same bucket elsewhere: this much is left of it, and less than nothing is a debt. */
+  leave(key: string, tokens: number): void {
+    const bucket = this.#bucket(key);
+    bucket.tokens = Math.min(bucket.tokens, tokens);
+  }
+
+  /** As it is now. */
+  #bucket(key: string): Bucket {
     const now = this.now();
     this.#tidy(now);
-    const bucket = this.#buckets.get(key) ?? { tokens: this.burst, at: now };
-    const tokens = Math.min(this.burst, bucket.tokens + ((now - bucket.at) / 1000) * this.perSecond);
-    this.#buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: now });
-    if (tokens >= 1) return;
-    throw new ChatError('too_many_requests', '', Math.max(1, Math.ceil((1 - tokens) / this.perSecond)));
+    let bucket = this.#buckets.get(key);
+    if (!bucket) {
+      bucket = { tokens: this.burst, at: now };
+      if (this.#buckets.size >= MOST) this.#forgetOldest();
+      this.#buckets.set(key, bucket);
+    }
+    bucket.tokens = Math.min(this.burst, bucket.tokens + ((now - bucket.at) / 1000) * this.perSecond);
+    bucket.at = now;
+    return bucket;
+  }
+
+  #forgetOldest(): void {
+    for (const key of this.#buckets.keys()) {
+      this.#buckets.delete(key);
+      return;
+    }
   }
 
   /** A bucket that is full again says nothing that a new one would not. */
@@ -38,7 +82,9 @@ export class RateLimit {
     const refill = (this.burst / this.perSecond) * 1000;
     if (now - this.#tidiedAt < refill) return;
     this.#tidiedAt = now;
-    for (const [key, { at }] of this.#buckets) if (now - at >= refill) this.#buckets.delete(key);
+    for (const [key, { at, tokens }] of this.#buckets) {
+      if (((now - at) / 1000) * this.perSecond >= this.burst - tokens) this.#buckets.delete(key);
+    }
   }
 }
 
@@ -46,36 +92,47 @@ export interface RateSettings {
   readonly saysPerSecond: number;
   readonly saysPerSecondPerAddress: number;
   readonly joinsPerSecond: number;
+  readonly joinsPerSecondPerAddress: number;
   readonly newClientsPerSecondPerAddress: number;
 }
 
-/** The limits that hold across all transports of a node. */
+/** The limits that hold across all transports of a node, and by SharedRates across nodes. */
 export class Rates {
+  /** By the name under which nodes share them. */
+  readonly limits: ReadonlyMap<string, RateLimit>;
   readonly #says: RateLimit;
   readonly #saysOfAddress: RateLimit;
   readonly #joins: RateLimit;
+  readonly #joinsOfAddress: RateLimit;
   readonly #newClients: RateLimit;
 
-  constructor(settings: RateSettings) {
-    this.#says = new RateLimit(settings.saysPerSecond, settings.saysPerSecond * 2);
-    this.#saysOfAddress = new RateLimit(settings.saysPerSecondPerAddress, settings.saysPerSecondPerAddress * 2);
-    this.#joins = new RateLimit(settings.joinsPerSecond, settings.joinsPerSecond * 10);
-    this.#newClients = new RateLimit(
-      settings.newClientsPerSecondPerAddress,
-      settings.newClientsPerSecondPerAddress * 4,
-    );
+  constructor(settings: RateSettings, now?: () => number) {
+    const limit = (perSecond: number, bursts: number): RateLimit => new RateLimit(perSecond, perSecond * bursts, now);
+    this.#says = limit(settings.saysPerSecond, 2);
+    this.#saysOfAddress = limit(settings.saysPerSecondPerAddress, 2);
+    this.#joins = limit(settings.joinsPerSecond, 10);
+    this.#joinsOfAddress = limit(settings.joinsPerSecondPerAddress, 10);
+    this.#newClients = limit(settings.newClientsPerSecondPerAddress, 4);
+    this.limits = new Map([
+      ['says', this.#says],
+      ['says-of-address', this.#saysOfAddress],
+      ['joins', this.#joins],
+      ['joins-of-address', this.#joinsOfAddress],
+      ['new-clients', this.#newClients],
+    ]);
   }
 
   say(client: string, address: string): void {
     this.#says.take(client);
-    this.#saysOfAddress.take(address);
+    this.#saysOfAddress.take(networkOf(address));
   }
 
-  join(client: string): void {
+  join(client: string, address: string): void {
     this.#joins.take(client);
+    this.#joinsOfAddress.take(networkOf(address));
   }
 
   newClient(address: string): void {
-    this.#newClients.take(address);
+    this.#newClients.take(networkOf(address));
   }
 }

@@ -241,6 +241,18 @@ export interface Store {
    */
   deliver(id: string, delivery: Delivery, ttlMs: number): Promise<number | undefined>;
   removeClient(id: string): Promise<void>;
+
+  // --- rates ---
+
+  /**
+   * Takes tokens out of the buckets that nodes share under a limit's name, and answers what is left in each, which may
+   * be less than nothing. A bucket that nobody has taken from for long enough is full. Absent where there is one node.
+   */
+  tally?(
+    name: string,
+    limit: { readonly perSecond: number; readonly burst: number },
+    taken: ReadonlyMap<string, number>,
+  ): Promise<ReadonlyMap<string, number>>;
 }
 
 export interface StoreHealth {

@@ -2,6 +2,7 @@
 
 const LF = 0x0a;
 const CR = 0x0d;
+const MANY_PIECES = 64;
 
 export class LineTooLong extends Error {
   override readonly name = 'LineTooLong';
@@ -49,6 +50,8 @@ export class LineSplitter {
   #keep(piece: Buffer): void {
     this.#rest.push(piece);
     this.#restBytes += piece.length;
+    // A line that drips in byte by byte would otherwise be as many buffers, each far larger than its byte.
+    if (this.#rest.length > MANY_PIECES) this.#rest = [Buffer.concat(this.#rest)];
     // One byte more may be the CR of a line that just fits.
     if (this.maxBytes > 0 && this.#restBytes > this.maxBytes + 1) throw new LineTooLong();
   }

@@ -84,13 +84,16 @@ export class Conversation<Api> {
     return this.#count;
   }
 
-  /** Takes effect in the order read; only actions overtake. */
-  receive(request: SocketRequest, messageCount: number): void {
+  /**
+   * Takes effect in the order read; only actions overtake.
+   * @param bytes as it was read
+   */
+  receive(request: SocketRequest, messageCount: number, bytes: number): void {
     if (this.#leaving) return;
     const respond = this.#responder(request.messageId, messageCount);
     if (request.event === 'action') this.#action(request, respond);
     else if (request.event === 'quit' || request.event === 'exit') this.#quit();
-    else this.#verb(request, respond);
+    else this.#verb(request, respond, bytes);
   }
 
   /** What could not even be read as a request. */
@@ -166,7 +169,7 @@ export class Conversation<Api> {
     };
   }
 
-  #verb(request: SocketRequest, respond: Respond): void {
+  #verb(request: SocketRequest, respond: Respond, bytes: number): void {
     const sticky = this.sticky.act(request);
     this.#turns.add(async () => {
       if (this.#over) return;
@@ -177,7 +180,7 @@ export class Conversation<Api> {
         this.#log(error, 'a verb failed');
         respond(this.dialect.errorOf(asChatError(error), request));
       }
-    });
+    }, bytes);
   }
 
   #perform(request: SocketRequest, respond: Respond): unknown {
@@ -196,7 +199,9 @@ export class Conversation<Api> {
   /** This connection becomes the client that it was, and goes on at its cursor. */
   async #resume({ params }: SocketRequest, respond: Respond): Promise<typeof ANSWERED> {
     const wishes = { echo: flagOf(params, 'echo'), presence: flagOf(params, 'presence') };
-    const { chat } = this.options;
+    const { chat, rates } = this.options;
+    // It comes into all its rooms anew, so it is a join: one after the other would be many for the price of a line.
+    rates.join(this.clientId ?? '', this.peer.remoteIP);
     const { session, places, cursor } = await findResumed(chat, params, this.peer.cookie, (id) => this.#peerOf(id));
     const { client, pusher } = await this.#attachment.become(session, wishes);
     this.#implicit.clear();

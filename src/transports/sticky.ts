@@ -4,6 +4,8 @@ import { isReservedName } from '../protocol/room';
 import type { Arguments, SocketRequest } from './request';
 
 const MAX_PARAMS = 100;
+/** Of all keys and values together: they stay with the socket for as long as it is open. */
+const MAX_BYTES = 65_536;
 
 export class StickyParams {
   /** Without a prototype: clients name the keys. */
@@ -48,12 +50,25 @@ export class StickyParams {
     if (typeof key !== 'string' || key === '' || isReservedName(key)) return refusing('key is required');
     const full = !(key in this.values) && Object.keys(this.values).length >= MAX_PARAMS;
     if (full) return refusing(`there are ${String(MAX_PARAMS)} params already`);
+    const bytes = sizeOf(key, value);
+    const total = this.#bytes() - (key in this.values ? sizeOf(key, this.values[key]) : 0) + bytes;
+    if (total > MAX_BYTES) return refusing(`params have ${String(MAX_BYTES)} bytes at most, all together`);
     this.values[key] = value ?? null;
     return nothing;
+  }
+
+  #bytes(): number {
+    let bytes = 0;
+    for (const [key, value] of Object.entries(this.values)) bytes += sizeOf(key, value);
+    return bytes;
   }
 }
 
 const nothing = (): null => null;
+
+function sizeOf(key: string, value: unknown): number {
+  return Buffer.byteLength(key) + Buffer.byteLength(JSON.stringify(value ?? null));
+}
 
 function refusing(text: string): () => never {
   return () => {

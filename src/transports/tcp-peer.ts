@@ -89,7 +89,7 @@ export class TcpPeer<Api> {
   #read(chunk: Buffer): void {
     if (this.#deaf) return;
     if (END_BYTES.some((bytes) => bytes.equals(chunk))) {
-      this.#conversation.receive(QUIT, 0);
+      this.#conversation.receive(QUIT, 0, 0);
       return;
     }
     try {
@@ -120,7 +120,8 @@ export class TcpPeer<Api> {
     const messageCount = conversation.count();
     try {
       if (line === undefined) throw new ChatError('invalid_encoding');
-      conversation.receive(requestFrom(parseTcpLine(line), conversation.sticky), messageCount);
+      const request = requestFrom(parseTcpLine(line), conversation.sticky);
+      conversation.receive(request, messageCount, line.length);
     } catch (error) {
       conversation.refuse(asChatError(error), messageCount);
     }

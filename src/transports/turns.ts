@@ -1,11 +1,14 @@
 /** Work that is done one after the other, in the order it came; says when too much of it waits. */
 
-/** Requests read and not yet done at which reading stops. */
+/** Requests read and not yet done at which reading stops, and their bytes. */
 const MANY = 256;
+const MANY_BYTES = 1_048_576;
 
 export class Turns {
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
+  #bytes = 0;
+  #paused = false;
 
   /** @param pause called with true when so much waits that no more should come, with false when half of it is done */
   constructor(readonly pause: (paused: boolean) => void) {}
@@ -19,13 +22,26 @@ export class Turns {
     return this.#last;
   }
 
-  /** @param work never rejects: whoever asked is told what went wrong by the work itself */
-  add(work: () => Promise<void>): void {
+  /**
+   * @param work never rejects: whoever asked is told what went wrong by the work itself
+   * @param bytes that it keeps in memory until it is done
+   */
+  add(work: () => Promise<void>, bytes = 0): void {
     this.#waiting += 1;
-    if (this.#waiting === MANY) this.pause(true);
+    this.#bytes += bytes;
+    this.#look();
     this.#last = this.#last.then(work).finally(() => {
       this.#waiting -= 1;
-      if (this.#waiting === MANY / 2) this.pause(false);
+      this.#bytes -= bytes;
+      this.#look();
     });
+  }
+
+  #look(): void {
+    const full = this.#waiting >= MANY || this.#bytes >= MANY_BYTES;
+    const halfDone = this.#waiting <= MANY / 2 && this.#bytes <= MANY_BYTES / 2;
+    if (this.#paused ? !halfDone : !full) return;
+    this.#paused = !this.#paused;
+    this.pause(this.#paused);
   }
 }

@@ -124,7 +124,7 @@ export class WebSocketPeer<Api> {
     }
     const request = requestOf(frame as Arguments);
     const said = request.event === 'say' ? { params: conversation.sticky.matched(request.params) } : {};
-    conversation.receive({ ...request, ...said }, messageCount);
+    conversation.receive({ ...request, ...said }, messageCount, data.length);
   }
 
   #primus(frame: string): void {

@@ -157,6 +157,25 @@ describe('RedisStore in Redis', () => {
     expect(await store.health()).toEqual({ ready: true, reason: '' });
   });
 
+  test('what nodes take from one bucket is added up, and forgotten when it has flowed back', async () => {
+    const prefix = freshPrefix();
+    const [store, second] = [await openRedisStore({ prefix }), await openRedisStore({ prefix })];
+    const limit = { perSecond: 10, burst: 20 };
+    const left = await store.tally('says', limit, new Map([['c1', 15], ['__proto__', 1]])); // prettier-ignore
+    expect([...left.keys()]).toEqual(['c1', '__proto__']);
+    expect(left.get('c1')).toBe(5);
+    const after = (await second.tally('says', limit, new Map([['c1', 10]]))).get('c1')!;
+    expect(after).toBeGreaterThanOrEqual(-5);
+    expect(after).toBeLessThan(-4);
+    expect((await second.tally('joins', limit, new Map([['c1', 1]]))).get('c1')).toBe(19);
+    const key = `${prefix}rates:{says}`;
+    expect(await admin.pttl(key)).toBeLessThanOrEqual(2500);
+    await eventually(async () => (await admin.zscore(key, '__proto__')) === null || (await admin.pttl(key)) < 2350);
+    await second.tally('says', limit, new Map([['c2', 1]]));
+    expect(await admin.zrange(key, '0', '-1')).toEqual(expect.arrayContaining(['c1', 'c2']));
+    expect(await admin.zscore(key, '__proto__')).toBeNull();
+  });
+
   describe('at the start', () => {
     const line = async (store: RedisStore): Promise<string> =>
       store.open().then(

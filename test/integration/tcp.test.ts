@@ -248,6 +248,21 @@ describe('sticky parameters', () => {
     expect((await ann.line('paramsView')).data).toEqual({});
   });
 
+  test('are bounded, in number and in bytes', async () => {
+    const server = await startServer();
+    const ann = await TcpClient.connect(server.tcpPort);
+    const half = 'x'.repeat(30_000);
+    expect(await ann.line(`paramAdd a=${half}`)).toMatchObject({ status: 'OK' });
+    expect(await ann.line(`paramAdd b=${half}`)).toMatchObject({ status: 'OK' });
+    expect(await ann.line(`paramAdd c=${half}`)).toMatchObject({ code: 'invalid_parameter' });
+    expect(await ann.line(`paramAdd b=${half}y`)).toMatchObject({ status: 'OK' });
+    await ann.line('paramsDelete');
+    for (let nth = 0; nth < 100; nth += 1) ann.write(`paramAdd k${nth}=v\n`);
+    await ann.responses.take(100);
+    expect(await ann.line('paramAdd one=more')).toMatchObject({ code: 'invalid_parameter' });
+    expect(await ann.line('paramAdd k7=w')).toMatchObject({ status: 'OK' });
+  });
+
   test('are an action’s when its name comes alone, and not a JSON line’s', async () => {
     const { tcpPort } = await startServer({ actions: [repeat] });
     const ann = await TcpClient.connect(tcpPort);

@@ -36,6 +36,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerUn
         saysPerSecond: 0,
         saysPerSecondPerAddress: 0,
         joinsPerSecond: 0,
+        joinsPerSecondPerAddress: 0,
         newClientsPerSecondPerAddress: 0,
         ...config.limits,
       },

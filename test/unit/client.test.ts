@@ -14,7 +14,13 @@ import { eventually } from '../support/eventually';
 
 afterEach(closeChats);
 
-const noRates = { saysPerSecond: 0, saysPerSecondPerAddress: 0, joinsPerSecond: 0, newClientsPerSecondPerAddress: 0 };
+const noRates = {
+  saysPerSecond: 0,
+  saysPerSecondPerAddress: 0,
+  joinsPerSecond: 0,
+  joinsPerSecondPerAddress: 0,
+  newClientsPerSecondPerAddress: 0,
+};
 
 async function clientOf(chat: Chat, given?: Person, rates = new Rates(noRates)): Promise<Client> {
   const { session, peer } = given ?? (await person(chat, 'web'));

@@ -1,4 +1,6 @@
 /** Bytes in, whole lines out, however the bytes are cut. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { LineSplitter, LineTooLong } from '../../src/protocol/lines';
 
@@ -97,4 +99,18 @@ test('lines without an end inside come back as they were', () => {
       expect(linesOf([bytes(lines.map((text) => text + end).join(''))])).toEqual(lines);
     }),
   );
+});
+
+test('a line that comes byte by byte does not keep what each byte came in', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const splitter = new LineSplitter(65_536);
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let nth = 0; nth < 1000; nth += 1) {
+    expect([...splitter.push(Buffer.from(new ArrayBuffer(65_536), 0, 1).fill('a'))]).toEqual([]);
+  }
+  collect();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(30_000_000);
+  expect([...splitter.push(Buffer.from('\n'))]).toEqual(['a'.repeat(1000)]);
 });

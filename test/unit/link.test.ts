@@ -193,3 +193,13 @@ test('turns are taken one after the other, and reading rests while too many wait
   await eventually(() => turns.idle);
   expect(rests).toEqual([true, false]);
 });
+
+test('reading rests as well while what waits is large', async () => {
+  const rests: boolean[] = [];
+  const turns = new Turns((paused) => rests.push(paused));
+  for (let nth = 0; nth < 20; nth += 1) turns.add(() => Promise.resolve(), 65_536);
+  expect(rests).toEqual([true]);
+  await turns.done;
+  await eventually(() => turns.idle);
+  expect(rests).toEqual([true, false]);
+});

@@ -54,6 +54,7 @@ test('a say counts for the client and for its address', () => {
     saysPerSecond: 1,
     saysPerSecondPerAddress: 2,
     joinsPerSecond: 1,
+    joinsPerSecondPerAddress: 2,
     newClientsPerSecondPerAddress: 1,
   });
   rates.say('ann', 'here');
@@ -63,8 +64,27 @@ test('a say counts for the client and for its address', () => {
   rates.say('bob', 'here');
   expect(() => rates.say('eve', 'here')).toThrow('too many requests');
   rates.say('eve', 'there');
-  for (let index = 0; index < 10; index += 1) rates.join('ann');
-  expect(() => rates.join('ann')).toThrow('too many requests');
+  for (let index = 0; index < 10; index += 1) rates.join('ann', 'here');
+  expect(() => rates.join('ann', 'here')).toThrow('too many requests');
+  for (let index = 0; index < 10; index += 1) rates.join('bob', 'here');
+  expect(() => rates.join('eve', 'here')).toThrow('too many requests');
   for (let index = 0; index < 4; index += 1) rates.newClient('here');
   expect(() => rates.newClient('here')).toThrow('too many requests');
+});
+
+test('an IPv6 subscriber is one address, whichever of its own it uses', () => {
+  const settings = { saysPerSecond: 0, saysPerSecondPerAddress: 0, joinsPerSecond: 0, joinsPerSecondPerAddress: 0 };
+  const rates = new Rates({ ...settings, newClientsPerSecondPerAddress: 1 });
+  for (let index = 0; index < 4; index += 1) rates.newClient(`2001:db8::${index}`);
+  expect(() => rates.newClient('2001:db8::ffff')).toThrow('too many requests');
+  rates.newClient('2001:db8:0:1::1');
+});
+
+test('buckets are bounded, whatever comes in their names', () => {
+  const says = limit(1, 2);
+  for (let index = 0; index < 100_500; index += 1) says.take(`client ${index}`);
+  expect(says.size).toBe(100_000);
+  clock.now = 10_000;
+  says.take('ann');
+  expect(says.size).toBe(1);
 });

@@ -57,6 +57,11 @@ export class Keys {
     return { state: `${base}:room`, log, once: (key) => `${log}:once:${key}`, kind };
   }
 
+  /** What nodes took together from the buckets of one limit. */
+  rates(limit: string): string {
+    return `${this.prefix}rates:{${limit}}`;
+  }
+
   probe(node: string): string {
     return `${this.prefix}probe:{${node}}`;
   }

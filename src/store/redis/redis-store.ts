@@ -216,6 +216,15 @@ export class RedisStore implements Store {
     return this.#clients.removeClient(id);
   }
 
+  async tally(
+    ...[name, { perSecond, burst }, taken]: Parameters<NonNullable<Store['tally']>>
+  ): Promise<Map<string, number>> {
+    const parameters = [perSecond, ...[...taken].flat()];
+    const reply = (await this.#calls.script('tally', [this.#keys.rates(name)], parameters)) as number[];
+    const left = reply.map((ms) => burst - (ms * perSecond) / 1000);
+    return new Map([...taken.keys()].map((key, index) => [key, left[index] ?? burst]));
+  }
+
   async #firstHeard(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {

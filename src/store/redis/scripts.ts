@@ -35,6 +35,7 @@ const catalogue = {
   deliver: { files: ['deliver'], keys: 2, flags: 'allow-oom' },
   removeClient: { files: ['remove-client'], keys: 2, flags: 'allow-oom' },
   secret: { files: ['clock', 'secret'], keys: 1, flags: '' },
+  tally: { files: ['clock', 'tally'], keys: 1, flags: '' },
   probe: { files: ['probe'], keys: 1, flags: '' },
 } as const satisfies Readonly<Record<string, ScriptParts>>;
 

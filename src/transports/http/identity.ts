@@ -124,6 +124,8 @@ export class Identity {
       });
     }
     const peer = this.#peer(request, params, reading.id);
+    // A record made anew costs what a new one does, and a token can be kept for as long as one likes.
+    this.options.rates.newClient(peer.remoteIP);
     const revived = await chat.welcome(reading.id, peer, await chat.lostHow(reading.issuedAt));
     await this.#backInto(revived, peer, requestCookie(request, ROOM_COOKIE));
     return this.#identified(request, params, revived, {
@@ -137,6 +139,7 @@ export class Identity {
     const session = await chat.sessions.load(id);
     if (session) return session;
     if ((await chat.lostHow(issuedAt)) === 'expired') throw new ChatError('session_expired');
+    this.options.rates.newClient(peer.remoteIP);
     return chat.welcome(id, peer, 'reset');
   }
 

@@ -47,6 +47,8 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
   server.keepAliveTimeout = 65_000;
   server.headersTimeout = limits.handshake;
   server.requestTimeout = 30_000;
+  // Longer than the longest poll. Node counts what the peer takes as well, so whoever does not fetch its answer goes.
+  server.timeout = 75_000;
   server.maxHeadersCount = 100;
   if (limits.connections > 0) server.maxConnections = limits.connections;
 
