@@ -14,7 +14,12 @@ interface Pair {
   readonly far: Socket;
   asks: boolean;
   answers: boolean;
+  /** How it began, which for our links to Redis says what it is for. */
+  opening: string;
 }
+
+/** Of announcements, in RESP2 and RESP3, sharded or not. */
+const ANNOUNCED = /\r\ns?message\r\n/;
 
 const proxies = new Set<FaultProxy>();
 
@@ -30,6 +35,9 @@ export class FaultProxy {
   #asks = true;
   #answers = true;
   #refusing = false;
+  /** Nothing goes through links that began so. */
+  #hole: string | undefined;
+  #mute = false;
   #delay = 0;
   /** Links made so far. */
   links = 0;
@@ -70,10 +78,18 @@ export class FaultProxy {
     for (const pair of this.#pairs) pair.answers = false;
   }
 
-  /** Nothing goes through in either direction, and nobody is told: as a cable pulled out, or a firewall's silent drop. */
-  halfOpen(): void {
-    this.#asks = this.#answers = false;
-    for (const pair of this.#pairs) pair.asks = pair.answers = false;
+  /**
+   * Nothing goes through in either direction, and nobody is told: as a cable pulled out, or a firewall's silent drop.
+   * @param opening only of links that began with this, `earshot-announcements`
+   */
+  halfOpen(opening = ''): void {
+    this.#hole = opening;
+    for (const pair of this.#pairs) this.#swallow(pair);
+  }
+
+  /** What is published does not arrive, everything else does. */
+  mute(): void {
+    this.#mute = true;
   }
 
   /** Each piece comes that much later, in order. */
@@ -90,7 +106,8 @@ export class FaultProxy {
   /** Links made from now on are sound. TCP loses no bytes in the middle, so a link that swallowed some stays as it is. */
   heal(): void {
     this.#asks = this.#answers = true;
-    this.#refusing = false;
+    this.#refusing = this.#mute = false;
+    this.#hole = undefined;
     this.#delay = 0;
   }
 
@@ -110,7 +127,7 @@ export class FaultProxy {
     }
     this.links += 1;
     const far = createConnection(this.target);
-    const pair: Pair = { near, far, asks: this.#asks, answers: this.#answers };
+    const pair: Pair = { near, far, asks: this.#asks, answers: this.#answers, opening: '' };
     this.#pairs.add(pair);
     for (const [from, to] of [
       [near, far],
@@ -123,11 +140,19 @@ export class FaultProxy {
       });
     }
     near.on('data', (piece) => {
+      if (pair.opening.length < 1000) pair.opening += piece.toString('latin1');
+      this.#swallow(pair);
       if (pair.asks) this.#pass(piece, far);
     });
     far.on('data', (piece) => {
+      if (this.#mute && ANNOUNCED.test(piece.toString('latin1'))) return;
       if (pair.answers) this.#pass(piece, near);
     });
+  }
+
+  /** A link that swallowed something stays as it is. */
+  #swallow(pair: Pair): void {
+    if (this.#hole !== undefined && pair.opening.includes(this.#hole)) pair.asks = pair.answers = false;
   }
 
   #pass(piece: Buffer, to: Socket): void {

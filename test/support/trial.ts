@@ -1,4 +1,5 @@
 /** One fault from start to end: nodes under load, the fault, the healing, and what every reader was given, judged. */
+import type { RedisStore } from '../../src/store/redis/redis-store';
 import type { RedisStoreOptions } from '../../src/store/redis/options';
 import { compare, faults, figuresOf } from './checker';
 import { Crowd, roundRobin } from './crowd';
@@ -14,9 +15,11 @@ export interface Under extends Partial<Omit<RedisStoreOptions, 'limits'>> {
   readonly away?: number;
 }
 
-interface Lonely {
-  readonly url: string;
-  readonly restMs: number;
+/** What runs in this process. */
+interface Here {
+  readonly nodes: readonly ServerUnderTest[];
+  readonly stores: readonly RedisStore[];
+  readonly lonely: { readonly url: string; readonly restMs: number } | undefined;
 }
 
 const open = new Set<Trial>();
@@ -37,6 +40,7 @@ export class Trial {
     readonly row: Pick<FaultRow, 'fault' | 'expected'>,
     readonly crowd: Crowd,
     readonly nodes: readonly ServerUnderTest[],
+    readonly stores: readonly RedisStore[],
   ) {
     open.add(this);
   }
@@ -45,15 +49,19 @@ export class Trial {
   static async start(fault: string, expected: string, { limits = {}, away, ...address }: Under): Promise<Trial> {
     const prefix = freshPrefix();
     const usual = { messageTTL: 60_000, maxLogLength: 100_000, logKeep: 600_000 };
-    const node = (): Promise<ServerUnderTest> =>
-      startServer({ store: newRedisStore({ prefix, ...address, limits: { ...usual, ...limits } }) });
+    const stores: RedisStore[] = [];
+    const node = (): Promise<ServerUnderTest> => {
+      const store = newRedisStore({ prefix, ...address, limits: { ...usual, ...limits } });
+      stores.push(store);
+      return startServer({ store });
+    };
     const nodes = await Promise.all([node(), node()]);
     const lonely = away === undefined ? undefined : { url: (await node()).url, restMs: away };
     return Trial.on(
       fault,
       expected,
       nodes.map(({ url }) => url),
-      { nodes, lonely },
+      { nodes, stores, lonely },
     );
   }
 
@@ -62,10 +70,10 @@ export class Trial {
     fault: string,
     expected: string,
     urls: readonly string[],
-    { nodes = [], lonely }: { nodes?: readonly ServerUnderTest[]; lonely?: Lonely | undefined } = {},
+    { nodes = [], stores = [], lonely }: Partial<Here> = {},
   ): Promise<Trial> {
     const crowd = new Crowd(roundRobin(urls));
-    const trial = new Trial({ fault, expected }, crowd, nodes);
+    const trial = new Trial({ fault, expected }, crowd, nodes, stores);
     const readers = [crowd.poll(), crowd.poll(), crowd.stream(), crowd.stream(), crowd.socket(), crowd.socket()];
     await Promise.all([
       ...readers,
