@@ -1,6 +1,6 @@
 /** Chat by plain HTTP: `method` chooses what to do, as ActionHero's chat action did. */
 import { z } from 'zod';
-import { ChatError, defineAction, type ActionContext, type Api, type Client } from '../src/kit';
+import { ChatError, defineAction, type Client } from '../src/kit';
 
 /** Only what is written as a number is one: text that JavaScript makes 0 of, such as an empty one, is not. */
 const numeral = (form: RegExp, must: string): z.ZodType<number> =>
@@ -44,7 +44,7 @@ const inputs = z.object({
   cursor: z.string().optional().describe('roomView: the next page of members'),
 });
 
-type Params = ActionContext<typeof inputs, Api>['params'];
+type Params = z.output<typeof inputs>;
 type Method = (client: Client, params: Params) => unknown;
 
 /** A Map, because the client names the method: `constructor` is none. */
@@ -67,7 +67,7 @@ export const chat = defineAction({
   description: 'Say, hear and move between rooms over HTTP',
   inputs,
   outputExample: { status: 'OK', room: 'defaultRoom', id: '1399437579346-57', sentAt: 1399437579346 },
-  run: ({ params, client }: ActionContext<typeof inputs, Api>) => {
+  run: ({ params, client }) => {
     if (params.method === undefined || params.method === '') throw new ChatError('method_required');
     const method = methods.get(params.method);
     if (!method) throw new ChatError('unknown_method', params.method);

@@ -1,15 +1,13 @@
 /** How this node is. */
 import { z } from 'zod';
-import { defineAction, type ActionContext, type Api } from '../src/kit';
-
-const inputs = z.object({});
+import { defineAction } from '../src/kit';
 
 export const status = defineAction({
   name: 'status',
   description: 'I will return some basic information about the server',
-  inputs,
+  inputs: z.object({}),
   outputExample: { id: '1f6c…', serverName: 'earshot', uptime: 10469, nodeStatus: 'Node Healthy', problems: [] },
-  run: async ({ api }: ActionContext<typeof inputs, Api>) => {
+  run: async ({ api }) => {
     const health = await api.health();
     return {
       id: api.id,

@@ -1,5 +1,12 @@
 /** What actions and chat middleware are made of. */
-export { defineAction } from './core/action';
+import type { z } from 'zod';
+import type { Api } from './api';
+import * as action from './core/action';
+
+/** An action as this server runs it: with its inputs checked, for the client that asks, and with the API at hand. */
+export const defineAction: <I extends z.ZodObject>(definition: action.ActionDefinition<I, Api>) => action.Action<Api> =
+  action.defineAction;
+
 export type { Action, ActionContext, ActionDefinition } from './core/action';
 export type { Api } from './api';
 export type { Client, Details, RoomView, SayParams } from './core/client';

@@ -1,6 +1,6 @@
 /** Two actions for old clients to ask for. */
 import { z } from 'zod';
-import { defineAction } from '../../src/core/action';
+import { defineAction } from '../../src/kit';
 
 const anything = z.union([z.string(), z.looseObject({})]);
 

@@ -1,5 +1,5 @@
 /** What an emitter has said so far, to be waited for: a wait that fails tells what came instead. */
-const patience = 4000;
+const patience = 15_000;
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- JSON of an old dialect; expect() is its check
 export type Parsed = any;

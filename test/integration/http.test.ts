@@ -7,8 +7,7 @@ import express from 'express';
 import request from 'supertest';
 import { z } from 'zod';
 import { actions as earshotActions } from '../../actions';
-import { defineAction } from '../../src/kit';
-import type { ActionContext, Api, ChatMiddleware } from '../../src/kit';
+import { defineAction, type ChatMiddleware } from '../../src/kit';
 import type { SettingsInput } from '../../src/config';
 import { createChat } from '../../src/server';
 import { eventually } from '../support/eventually';
@@ -285,7 +284,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
         name: 'login',
         description: 'marks who is in',
         inputs: z.object({}),
-        run: ({ connection }: ActionContext<z.ZodObject, Api>) => {
+        run: ({ connection }) => {
           connection['auth'] = 'true';
           return { in: true };
         },

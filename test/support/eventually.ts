@@ -1,7 +1,7 @@
 /** Waits for a fact instead of for a time. */
 
 /** Polls until `check` gives something true, and answers it; fails with what it gave last. */
-export async function eventually<T>(check: () => T | Promise<T>, withinMs = 4000): Promise<NonNullable<T>> {
+export async function eventually<T>(check: () => T | Promise<T>, withinMs = 15_000): Promise<NonNullable<T>> {
   const until = performance.now() + withinMs;
   for (;;) {
     const last = await check();

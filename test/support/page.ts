@@ -147,7 +147,7 @@ export class Page {
 
   /** Whoever types in the next terminal does so after this one's stream has begun; a poll that waits tells nothing yet. */
   async #answered(head: string, command: string): Promise<void> {
-    const patience = command.includes('stream') ? 4000 : 250;
+    const patience = command.includes('stream') ? 15_000 : 250;
     await eventually(() => existsSync(head) && statSync(head).size > 0, patience).catch((error: unknown) => {
       if (patience > 250) throw error;
     });

@@ -58,7 +58,7 @@ export class Terminal {
   }
 }
 
-const PATIENCE = 8000;
+const PATIENCE = 15_000;
 
 /** Runs a command to its end; what it printed, by line. @throws when it fails, or goes on for ever */
 export async function run(command: string, options: ShellOptions): Promise<readonly string[]> {
