@@ -11,14 +11,21 @@ export function roundRobin(urls: readonly string[]): Nodes {
   return () => urls[(turn += 1) % urls.length] ?? '';
 }
 
-interface Reply {
+export interface Reply {
   readonly status: number;
   readonly body: { readonly [key: string]: unknown };
 }
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
 
-async function request(url: string, method: string, path: string, session: string, body?: object): Promise<Reply> {
+/** One request in the name of a session; rejects when the answer does not come whole. */
+export async function request(
+  url: string,
+  method: string,
+  path: string,
+  session: string,
+  body?: object,
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const headers = { Authorization: `Bearer ${session}`, ...(body ? { 'Content-Type': 'application/json' } : {}) };
     const asking = http.request(url + path, { method, headers, agent, timeout: 20_000 }, (response) => {
