@@ -11,7 +11,7 @@ const htmlFromText = ['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'createCon
 const browserOnly = ['window', 'document', 'location', 'self', 'name', 'event', 'status', 'origin', 'parent', 'close'];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'coverage/', 'public/client/', 'public/vendor/'] },
+  { ignores: ['dist/', 'coverage/', 'public/client/', 'public/vendor/', 'bench/peers/node_modules/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -64,6 +64,7 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.js'], languageOptions: { sourceType: 'commonjs', globals: globals.node } },
+  { files: ['**/*.cjs'], languageOptions: { globals: globals.node } },
   { files: ['**/*.mjs'], languageOptions: { globals: globals.node } },
   { files: ['public/**/*.js'], languageOptions: { sourceType: 'module', globals: globals.browser } },
 );
