@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 /** The `earshot` command: settings in, a running server out; signals, exit codes and what a person is told. */
 import cluster, { type Worker } from 'node:cluster';
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { actions } from '../actions';
 import { middleware } from '../middleware';
-import { ConfigError, helpText, loadConfig, printConfig, type LoadedConfig } from './config';
+import { ConfigError, helpText, loadConfig, printConfig, type Config, type LoadedConfig } from './config';
 import { createLogger } from './logger';
 import { createServer, type ChatServer } from './server';
+import { version } from './version';
+
+/** Which of its processes a worker is, from 0; a new one takes the place of the one that died. */
+const SLOT = 'WORKER_SLOT';
 
 async function main(): Promise<void> {
   const loaded = loadConfig({ argv: process.argv.slice(2), env: process.env, cwd: process.cwd() });
@@ -27,7 +29,8 @@ async function main(): Promise<void> {
   }
 }
 
-async function start({ config }: LoadedConfig): Promise<void> {
+async function start({ config: loaded }: LoadedConfig): Promise<void> {
+  const config = ofWorker(loaded);
   const logger = createLogger({ level: config.log.level });
   const server = await createServer({ config, actions, middleware, logger });
   stopOnSignals(server, config.limits.drain);
@@ -39,6 +42,14 @@ async function start({ config }: LoadedConfig): Promise<void> {
   }
   if (cluster.isWorker) process.send?.(greeting(server));
   else process.stdout.write(greeting(server));
+}
+
+/** Workers share the chat's ports; each has an admin port of its own, as its numbers are its own: the next, and the next. */
+function ofWorker(config: Config): Config {
+  const slot = Number(process.env[SLOT] ?? 0);
+  const { port } = config.admin;
+  if (slot === 0 || port === null || port === 0) return config;
+  return Object.freeze({ ...config, admin: { ...config.admin, port: port + slot } });
 }
 
 /** The first signal lets what is under way come to its end; a second one does not wait for it. */
@@ -60,6 +71,10 @@ function stopOnSignals(server: ChatServer, graceMs: number): void {
 /** Several processes behind one port. What they share is in Redis; a worker that dies while it serves is replaced. */
 function runWorkers(count: number): void {
   const serving = new Set<number>();
+  const slots = new Map<number, number>();
+  const fork = (slot: number): void => {
+    slots.set(cluster.fork({ [SLOT]: slot }).id, slot);
+  };
   let stopping = false;
   const living = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
   const stop = (): void => {
@@ -80,7 +95,8 @@ function runWorkers(count: number): void {
     if (stopping) {
       if (living().length === 0) process.exit();
     } else if (serving.delete(id)) {
-      cluster.fork();
+      fork(slots.get(id) ?? 0);
+      slots.delete(id);
     } else {
       // It could not start and has said why; the next one would say the same.
       process.exitCode = 1;
@@ -89,10 +105,10 @@ function runWorkers(count: number): void {
   });
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  for (let index = 0; index < count; index += 1) cluster.fork();
+  for (let index = 0; index < count; index += 1) fork(index);
 }
 
-function greeting({ url, tcp, config }: ChatServer): string {
+function greeting({ url, tcp, admin, config }: ChatServer): string {
   const listening = `earshot listening on ${url}${tcp ? ` (tcp ${tcp.host}:${String(tcp.port)})` : ''}\n`;
   if (config.commonWeb.httpClientMessageTTL === null) return listening;
   const chat = `${url}chat/?method=`;
@@ -103,20 +119,8 @@ function greeting({ url, tcp, config }: ChatServer): string {
     `curl -N "${chat}messages&stream=ndjson"`,
     ...(tcp ? [`nc ${tcp.host} ${String(tcp.port)}`] : []),
   ];
-  return `${listening}\nTry:\n${lines.map((line) => `  ${line}\n`).join('')}`;
-}
-
-function version(): string {
-  // Beside dist/ in the package, two floors up from dist/src.
-  const file = [path.join(__dirname, '../package.json'), path.join(__dirname, '../../package.json')];
-  for (const name of file) {
-    try {
-      return (JSON.parse(readFileSync(name, 'utf8')) as { version: string }).version;
-    } catch {
-      continue;
-    }
-  }
-  return 'unknown';
+  const operator = admin && !cluster.isWorker ? `\nOperator's page: ${admin.url}\n` : '';
+  return `${listening}\nTry:\n${lines.map((line) => `  ${line}\n`).join('')}${operator}`;
 }
 
 main().catch((error: unknown) => {

@@ -4,10 +4,12 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import type http from 'node:http';
 import type { Router } from 'express';
+import { openAdmin, type AdminServer } from './admin/server';
 import { Api } from './api';
 import { createConfig, type Config, type SettingsInput } from './config';
 import { Actions, type Action } from './core/action';
 import { Chat } from './core/chat';
+import { Heartbeat } from './core/heartbeat';
 import type { Logger } from './core/logger';
 import type { ChatMiddleware } from './core/middleware';
 import { Rates } from './core/rate';
@@ -16,6 +18,7 @@ import type { ChatSettings } from './core/settings';
 import type { Store } from './core/store';
 import { Tokens } from './core/tokens';
 import { createLogger } from './logger';
+import { NodeStatus } from './node-status';
 import { MemoryStore } from './store/memory-store';
 import { RedisStore } from './store/redis/redis-store';
 import { originsOf } from './transports/address';
@@ -47,6 +50,8 @@ export interface MountedChat {
   readonly apiRouter: Router;
   readonly api: Api;
   readonly config: Config;
+  /** Where metrics and the operator's page are; null when `admin.port` is. */
+  readonly admin: { readonly url: string; readonly port: number } | null;
   /** WebSockets on `/chat` and `/primus` of this server. */
   attach(server: http.Server): void;
   /** Ready to serve: the store answers, announcements arrive, and it is not going. */
@@ -133,6 +138,7 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
     url: `http://${host}:${String(port)}/`,
     port,
     tcp,
+    admin: mounted.admin,
     api: mounted.api,
     config,
     ready: () => mounted.ready(),
@@ -246,12 +252,17 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
   counts.set('stream', () => streams.size);
   counts.set('websocket', () => webSockets.size);
   const sharing = new SharedRates({ rates, store, logger });
+  const status = new NodeStatus({ chat, connections, draining: isDraining });
+  const heartbeat = new Heartbeat({ store, logger, node: chat.node, describe: () => status.beat() });
+  const admin = await adminOf(chat, config, status, logger);
   await chat.open();
   sharing.start();
+  heartbeat.start();
 
   const drain = (spreadMs = 0): void => {
     if (draining) return;
     draining = true;
+    void heartbeat.beat();
     parking.close();
     streams.close();
     webSockets.close(spreadMs);
@@ -262,6 +273,7 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
     apiRouter: routers.api,
     api,
     config,
+    admin,
     attach: (server) => {
       if (config.servers.websocket.enable) webSockets.attach(server, { native: '/chat', primus: '/primus' });
     },
@@ -272,6 +284,9 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
         drain();
         webSockets.terminate();
         sharing.close();
+        admin?.close();
+        heartbeat.close();
+        status.close();
         await chat.close();
         await store.close();
       })();
@@ -321,13 +336,25 @@ function chatSettings({ general, commonWeb, chat, limits }: Config): ChatSetting
   };
 }
 
+async function adminOf(chat: Chat, config: Config, status: NodeStatus, logger: Logger): Promise<AdminServer | null> {
+  const { port, host } = config.admin;
+  if (port === null) return null;
+  const admin = await openAdmin({ chat, config, status, hosts: isLoopback(host) ? LOOPBACK : null });
+  logger.info({ url: admin.url }, 'the admin port is open');
+  return admin;
+}
+
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
 
 /** Only what is bound to loopback knows by itself what it is called. */
 function hostsOf({ commonWeb, servers }: Config, logger: Logger): readonly string[] | null {
   if (commonWeb.allowedHosts) return commonWeb.allowedHosts;
   const { host } = servers.web;
-  if (host === 'localhost' || host === '::1' || host.startsWith('127.')) return LOOPBACK;
+  if (isLoopback(host)) return LOOPBACK;
   logger.warn({ host }, 'commonWeb.allowedHosts is not set: requests for any host are answered');
   return null;
 }

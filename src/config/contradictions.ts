@@ -123,6 +123,16 @@ export const contradictions: readonly Contradiction[] = [
     holds: ({ admin }) => admin.port !== null && admin.token === null && !isLoopback(admin.host),
     text: 'admin.host is not loopback and admin.token is not set: anybody on the network could administer',
   },
+  {
+    about: ['admin.token', 'admin.publishToken'],
+    holds: ({ admin }) => admin.publishToken !== null && admin.token === null,
+    text: 'admin.publishToken is set and admin.token is not: whoever has none could do more than who has one',
+  },
+  {
+    about: ['admin.token', 'admin.publishToken'],
+    holds: ({ admin }) => admin.publishToken !== null && admin.token === admin.publishToken,
+    text: 'admin.publishToken is the same as admin.token: whoever may publish could administer',
+  },
 ];
 
 /** How long messages are kept: as long as the HTTP clients that may come back for them. */

@@ -21,6 +21,7 @@ export const helpText = `earshot: a chat server for curl, browsers and plain soc
   --host HOST              address to listen on (127.0.0.1)
   --port PORT              HTTP port (8080; 0: any free one)
   --socket-port PORT       TCP port (5000; 0: any free one; off: none)
+  --admin-port PORT        metrics and the operator's page, on loopback (none; 0: any free one; off: none)
   --redis-url URL          the Redis that nodes share (none: memory)
   --workers N              processes that share the ports (1)
   --help, --version
@@ -33,6 +34,7 @@ const options = {
   host: { type: 'string' },
   port: { type: 'string' },
   'socket-port': { type: 'string' },
+  'admin-port': { type: 'string' },
   'redis-url': { type: 'string' },
   workers: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -43,6 +45,7 @@ const settingOfFlag = new Map([
   ['host', 'servers.web.host'],
   ['port', 'servers.web.port'],
   ['socket-port', 'servers.socket.port'],
+  ['admin-port', 'admin.port'],
   ['redis-url', 'redis.url'],
 ]);
 
@@ -74,9 +77,10 @@ export function readFlags(argv: readonly string[]): CommandLine {
       else problems.push(`${rawName} must be a whole number of at least 1, not '${value}'`);
     } else {
       const off = name === 'socket-port' && value === 'off';
+      const given = name === 'admin-port' && value === 'off' ? 'null' : value;
       if (name === 'socket-port') give(layer, 'servers.socket.enable', String(!off), 'flag', from);
       const setting = settingOfFlag.get(name);
-      if (setting && !off) give(layer, setting, value, 'flag', from);
+      if (setting && !off) give(layer, setting, given, 'flag', from);
     }
   }
   return { command, configFile, workers, layer, problems };

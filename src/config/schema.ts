@@ -169,6 +169,12 @@ export const schema = z.strictObject({
     host: setting(host, '127.0.0.1', 'Address of the admin and metrics server.'),
     port: setting(port.nullable(), null, 'Its own port, out of reach of chatters; 0: any free one; null: none.'),
     token: setting(secret(16), null, 'Bearer token it asks for; null: none, which only loopback may have.', 'all'),
+    publishToken: setting(
+      secret(16),
+      null,
+      'Another bearer token, for services that publish and may do nothing else; null: only the admin publishes.',
+      'all',
+    ),
   }),
 });
 

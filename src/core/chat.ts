@@ -6,6 +6,7 @@ import { encodeDirect, encodeStored } from '../protocol/message';
 import { parseRoomName } from '../protocol/room';
 import { LogEntry } from './batch';
 import { openConnection, type ChatConnection, type Peer } from './connection';
+import { Counters } from './counters';
 import { clientTopic, roomTopic, type Match, type Topic } from './entry';
 import { Leases } from './leases';
 import type { Logger } from './logger';
@@ -63,8 +64,7 @@ export class Chat {
   readonly renewal: Renewal;
   readonly leases: Leases;
   readonly logger: Logger;
-  /** Gaps told to hearers of this node. */
-  gaps = 0;
+  readonly counters = new Counters();
 
   constructor(options: ChatOptions) {
     const { store, settings, logger } = options;
@@ -211,17 +211,17 @@ export class Chat {
   async broadcast(
     room: string,
     message: unknown,
-    options: { from?: string; connection?: ChatConnection; match?: Match | undefined } = {},
+    options: SayOptions & { from?: string; connection?: ChatConnection } = {},
   ): Promise<Said> {
     const speaker = {
       id: options.connection?.id ?? '',
       from: options.from ?? options.connection?.id ?? this.settings.serverName,
     };
-    const { connection, match } = options;
+    const { connection, match, key } = options;
     const data = connection
       ? await this.#accept(connection, speaker, room, message)
       : this.#encode(room, speaker.from, message);
-    const said = await this.#append(room, data, speaker, { match, member: false });
+    const said = await this.#append(room, data, speaker, { match, key, member: false });
     if (!said) throw new ChatError('room_not_found');
     return said;
   }
@@ -332,7 +332,10 @@ export class Chat {
         create: !options.member && this.settings.createRoomsOnJoin,
       },
     );
-    return 'id' in result ? { room, id: result.id, sentAt: entryIdParts(result.id).ms } : undefined;
+    if (!('id' in result)) return undefined;
+    if (result.outcome === 'appended') this.counters.accepted += 1;
+    else this.counters.repeated += 1;
+    return { room, id: result.id, sentAt: entryIdParts(result.id).ms };
   }
 
   /** The store lost rooms that this node holds clients in, or the leases there: all is put back as the node knows it. */

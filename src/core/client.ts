@@ -1,5 +1,5 @@
 /** What one client may ask for, on whatever transport: checks what it sends, and does it in its name. */
-import { ChatError } from '../protocol/errors';
+import { asChatError, ChatError } from '../protocol/errors';
 import { parseEntryId, type EntryId } from '../protocol/entry-id';
 import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
 import type { Chat, Said } from './chat';
@@ -66,6 +66,15 @@ export class Client {
 
   /** @throws ChatError message_required, and what Chat.say throws */
   async say(params: SayParams): Promise<Said> {
+    try {
+      return await this.#say(params);
+    } catch (error) {
+      this.chat.counters.refuse(asChatError(error).code);
+      throw error;
+    }
+  }
+
+  async #say(params: SayParams): Promise<Said> {
     this.rates.say(this.id, this.peer.remoteIP);
     if (params.message === undefined || params.message === '') throw new ChatError('message_required');
     if (params.key !== undefined && (params.key === '' || params.key.length > KEY_LENGTH)) {
@@ -193,7 +202,8 @@ function required(room: unknown): string {
   return parseRoomName(room);
 }
 
-function matchOf(key: string | undefined, value: string | undefined): Match | undefined {
+/** @throws ChatError invalid_parameter, when there is one without the other */
+export function matchOf(key: string | undefined, value: string | undefined): Match | undefined {
   if (key === undefined && value === undefined) return undefined;
   if (key === undefined || key === '' || value === undefined || !roomNameOrUndefined(key)) {
     throw new ChatError('invalid_parameter', 'roomMatchKey and roomMatchValue go together');

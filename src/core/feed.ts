@@ -173,7 +173,8 @@ export class Feed implements Reader, Hearer {
       track.place = places.get(track.topic) ?? track.place;
       track.loss = undefined;
     }
-    this.chat.gaps += gaps.length;
+    this.chat.counters.delivered += heard.length;
+    for (const { reason } of gaps) this.chat.counters.gap(reason);
     if (heard.length === 0 && gaps.length === 0 && more) return undefined;
     return { heard, gaps, from, places };
   }

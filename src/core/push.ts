@@ -78,7 +78,10 @@ class PushReader implements Reader {
       } else {
         const heard = await hearThrough(this.pusher.chat.middleware, batch.entries, this.pusher.listener);
         const { link } = this.pusher;
-        if (heard.length > 0 && this.pusher.open) link.push(Buffer.concat(heard.map(({ json }) => link.frame(json))));
+        if (heard.length > 0 && this.pusher.open) {
+          link.push(Buffer.concat(heard.map(({ json }) => link.frame(json))));
+          this.pusher.chat.counters.delivered += heard.length;
+        }
       }
       this.#again = true;
     } catch (error) {
@@ -102,18 +105,20 @@ class PushReader implements Reader {
   }
 
   #deliver(batch: Batch): void {
-    const { link, listener } = this.pusher;
+    const { link, listener, chat } = this.pusher;
     if (hearsAll(batch, listener)) {
+      chat.counters.delivered += batch.entries.length;
       if (batch.entries.length > 0) link.push(batch.joined(link.format));
       return;
     }
     const heard = batch.entries.filter((entry) => hears(entry, listener));
+    chat.counters.delivered += heard.length;
     if (heard.length > 0) link.push(joinFrames(heard, link.format));
   }
 
   #tell(loss: Loss): void {
     const { link, chat } = this.pusher;
-    chat.gaps += 1;
+    chat.counters.gap(loss.reason);
     link.push(link.frame(JSON.stringify({ context: 'gap', ...gapOf(this.tail.topic, loss) })));
   }
 }

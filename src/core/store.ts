@@ -7,6 +7,7 @@
  */
 import type { EntryId } from '../protocol/entry-id';
 import type { Entry, NewEntry, Topic } from './entry';
+import type { Histogram } from './histogram';
 
 /** Where a log stands. */
 export interface LogState {
@@ -253,6 +254,23 @@ export interface Store {
     limit: { readonly perSecond: number; readonly burst: number },
     taken: ReadonlyMap<string, number>,
   ): Promise<ReadonlyMap<string, number>>;
+
+  // --- nodes ---
+
+  /** Keeps what a node says of itself for `ttlMs`, in place of what it said before. */
+  beat(node: string, record: string, ttlMs: number): Promise<void>;
+  /** What the living nodes last said of themselves, in no order. */
+  nodes(): Promise<string[]>;
+
+  /** What working with it has shown so far on this node. */
+  readonly figures: StoreFigures;
+}
+
+export interface StoreFigures {
+  /** Announcements that were thrown away: none of ours, or more than a wake-up where only that is believed. */
+  readonly malformed: number;
+  /** How long calls took (ms); undefined where there is nothing to wait for. */
+  readonly latency: Histogram | undefined;
 }
 
 export interface StoreHealth {

@@ -1,5 +1,6 @@
 /** The tails of this node: one per log that somebody follows here, kept warm a while after the last reader went. */
-import type { Topic } from './entry';
+import { entryIdParts } from '../protocol/entry-id';
+import { topicSubject, type Topic } from './entry';
 import type { Logger } from './logger';
 import type { Store } from './store';
 import { Tail, type Reader } from './tail';
@@ -15,6 +16,14 @@ export interface TailsOptions {
   readonly checkMs?: number;
 }
 
+export interface RoomActivity {
+  readonly room: string;
+  /** Messages. */
+  readonly said: number;
+  /** Links, streams and waiting polls of this node. */
+  readonly hearers: number;
+}
+
 interface Held {
   readonly tail: Tail;
   readonly ready: Promise<Tail>;
@@ -22,6 +31,8 @@ interface Held {
   /** By the steady clock; undefined while it has readers. */
   idleSince: number | undefined;
   uses: number;
+  /** The log's last number when the busiest rooms were last looked for; undefined before the first time. */
+  lookedAt: number | undefined;
 }
 
 export class Tails {
@@ -82,6 +93,30 @@ export class Tails {
     for (const { tail, unfollow } of this.#held.values()) if (unfollow) tail.check();
   }
 
+  /**
+   * What has happened in the rooms that are followed here, since this was last asked: a log's numbers have no holes, so
+   * nobody has to count.
+   */
+  look(most: number): { readonly rooms: number; readonly busiest: readonly RoomActivity[] } {
+    let rooms = 0;
+    const busiest: RoomActivity[] = [];
+    for (const [topic, held] of this.#held) {
+      if (!topic.startsWith('room:')) continue;
+      rooms += 1;
+      const { tail } = held;
+      const { seq } = entryIdParts(tail.last);
+      const said = Math.max(0, seq - (held.lookedAt ?? seq));
+      held.lookedAt = seq;
+      const least = busiest[most - 1];
+      const one = { room: topicSubject(topic), said, hearers: tail.readers };
+      if (least && byActivity(one, least) >= 0) continue;
+      busiest.push(one);
+      busiest.sort(byActivity);
+      busiest.length = Math.min(busiest.length, most);
+    }
+    return { rooms, busiest };
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
@@ -103,6 +138,7 @@ export class Tails {
       unfollow: undefined,
       idleSince: undefined,
       uses: 0,
+      lookedAt: undefined,
     };
     // A failed start is not kept: the next reader tries anew. Whoever waits is told by `ready` itself.
     held.ready.catch(() => {
@@ -138,4 +174,8 @@ export class Tails {
       }
     }
   }
+}
+
+function byActivity(a: RoomActivity, b: RoomActivity): number {
+  return b.said - a.said || b.hearers - a.hearers;
 }

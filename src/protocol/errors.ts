@@ -22,6 +22,7 @@ export const errorCatalogue = {
     status: 400,
     text: 'a room name is 1-100 letters, digits or any of _ . : @ / # + ~ = - without spaces',
   },
+  unauthorized: { status: 401, text: 'this needs a bearer token' },
   session_expired: { status: 401, text: 'this session has expired; connect again' },
   session_unknown: { status: 401, text: 'this session is not known; connect again' },
   not_in_room: { status: 403, text: 'connection not in this room (%s)' },

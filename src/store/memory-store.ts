@@ -16,6 +16,7 @@ import type {
   RoomSnapshot,
   Slice,
   Store,
+  StoreFigures,
   StoreHealth,
   StoreLimits,
 } from '../core/store';
@@ -45,6 +46,7 @@ export class MemoryStore implements Store {
   readonly #rooms = new Map<string, MemoryRoom>();
   readonly #clients = new Map<string, StoredClient>();
   readonly #once = new Map<string, { readonly id: EntryId; readonly until: number }>();
+  readonly #nodes = new Map<string, { readonly record: string; readonly until: number }>();
   readonly #followers = new Map<Topic, Set<Follower>>();
   #secret: { readonly secret: string; readonly since: number } | undefined;
   #tidying: NodeJS.Timeout | undefined;
@@ -298,6 +300,20 @@ export class MemoryStore implements Store {
     return Promise.resolve();
   }
 
+  // --- nodes ---
+
+  readonly figures: StoreFigures = { malformed: 0, latency: undefined };
+
+  beat(node: string, record: string, ttlMs: number): Promise<void> {
+    this.#nodes.set(node, { record, until: this.now() + ttlMs });
+    return Promise.resolve();
+  }
+
+  nodes(): Promise<string[]> {
+    const live = [...this.#nodes.values()].filter(({ until }) => until > this.now());
+    return Promise.resolve(live.map(({ record }) => record));
+  }
+
   // --- inside ---
 
   #log(topic: Topic, create: boolean): MemoryLog | undefined {
@@ -356,6 +372,7 @@ export class MemoryStore implements Store {
   #tidy(): void {
     for (const id of this.#clients.keys()) this.#client(id);
     for (const name of this.#rooms.keys()) this.#room(name);
+    for (const [node, { until }] of this.#nodes) if (until <= this.now()) this.#nodes.delete(node);
     for (const [key, { until }] of this.#once) if (until <= this.now()) this.#once.delete(key);
   }
 }

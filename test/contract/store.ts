@@ -9,6 +9,7 @@ import { clientFacts } from './store/clients';
 import { followFacts } from './store/follow';
 import { holderFacts } from './store/holders';
 import { logFacts } from './store/logs';
+import { nodeFacts } from './store/nodes';
 import { presenceFacts } from './store/presence';
 import { roomFacts } from './store/rooms';
 
@@ -27,6 +28,7 @@ export function storeContract(name: string, create: CreateStore): void {
     describe('holders', () => holderFacts(make));
     describe('presence', () => presenceFacts(make));
     describe('clients', () => clientFacts(make));
+    describe('nodes', () => nodeFacts(make));
 
     test('keeps the first secret that was proposed, and since when', async () => {
       const { store, second } = await make();

@@ -10,7 +10,7 @@ import { createServer } from '../../src/server';
 import { verbs } from '../../src/transports/verbs';
 import { brokenLinks, namesIn, readDocument, root, type Table } from '../support/documents';
 import { Page } from '../support/page';
-import { settingsMarkdown, settingsTable, unused } from '../support/settings-table';
+import { settingsMarkdown, settingsTable } from '../support/settings-table';
 
 const pages = [
   'README.md',
@@ -79,11 +79,6 @@ describe('tables', () => {
     if (process.env['UPDATE_SETTINGS_TABLE']) updateSettings();
     const { rows } = readDocument('docs/settings.md').tables.find(({ columns }) => columns[0] === 'setting')!;
     expect(rows).toEqual(settingsTable());
-  });
-
-  test('a setting that is left out there is read by nobody', () => {
-    const sources = ['src/main.ts', 'src/server.ts'].map((file) => readFileSync(path.join(root, file), 'utf8')).join();
-    for (const section of unused) expect(sources).not.toContain(section.replace('.', ''));
   });
 
   test('docs/actionhero.md names what api has', async () => {

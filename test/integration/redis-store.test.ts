@@ -133,7 +133,7 @@ describe('RedisStore in Redis', () => {
     expect(ear.texts).toEqual(['b']);
     expect(ear.entries[0]?.prev).toBe(id);
     expect([ear.stales, ear.versions]).toEqual([0, []]);
-    expect(store.malformedAnnouncements).toBe(garbage.length);
+    expect(store.figures.malformed).toBe(garbage.length);
   });
 
   test('announcements over another Redis only wake', async () => {
@@ -152,7 +152,7 @@ describe('RedisStore in Redis', () => {
     await eventually(() => ear.stales === 1 && presence.stales === 1 && own.versions.length > 0);
     expect(own.versions.at(-1)).toBe(version! + 1);
     await other.admin.publish(`${prefix}{room:x}:log`, '1\n5-1\n5-0\n\nforged');
-    await eventually(() => store.malformedAnnouncements === 1);
+    await eventually(() => store.figures.malformed === 1);
     expect([ear.texts, presence.texts]).toEqual([[], []]);
     expect(await store.health()).toEqual({ ready: true, reason: '' });
   });

@@ -1,13 +1,9 @@
 /** The table of docs/settings.md, as the settings themselves have it. */
 import { commandDefaults, settings } from '../../src/config';
 
-/** Settings that are checked and that nothing reads yet: nobody should look for what they would do. */
-export const unused = ['admin.'];
-
 /** A row per setting: its path, its default, its name in the environment, and why it is so. */
 export function settingsTable(): string[][] {
-  const used = [...settings.values()].filter(({ path }) => !unused.some((section) => path.startsWith(section)));
-  return used.map(({ path, fallback, env, description }) => {
+  return [...settings.values()].map(({ path, fallback, env, description }) => {
     const ofCommand = at(commandDefaults, path);
     const command = ofCommand === undefined ? '' : `; the command: \`${JSON.stringify(ofCommand)}\``;
     return [`\`${path}\``, `\`${JSON.stringify(fallback)}\`${command}`, `\`${env}\``, description];

@@ -35,7 +35,12 @@ const floors: readonly { floor: string; files: string[]; packages: (string | Reg
   {
     floor: 'src/transports/',
     files: ['src/transports/', 'src/core/', 'src/protocol/'],
-    packages: [/^node:/, 'express', 'cookie-parser', 'ws', 'proxy-addr'],
+    packages: [/^node:/, 'express', 'cookie-parser', 'helmet', 'ws', 'proxy-addr'],
+  },
+  {
+    floor: 'src/admin/',
+    files: ['src/admin/', 'src/config', 'src/node-status', 'src/transports/', 'src/core/', 'src/protocol/'],
+    packages: [/^node:/, 'express', 'prom-client', 'zod'],
   },
   { floor: 'actions/', files: ['actions/', 'src/kit'], packages: ['zod'] },
   { floor: 'middleware/', files: ['middleware/', 'src/kit'], packages: [] },

@@ -6,6 +6,7 @@
  */
 import { Redis } from 'ioredis';
 import { ChatError } from '../../protocol/errors';
+import { Histogram } from '../../core/histogram';
 import type { Client } from './connect';
 import { scripts, type ScriptName } from './scripts';
 
@@ -32,11 +33,16 @@ const LOST =
 const FULL = /^(OOM|MISCONF)/;
 
 /** `view` may sweep, but who asks for it wants to know, not to do. */
-const READS: ReadonlySet<ScriptName> = new Set(['read', 'history', 'view']);
+const READS: ReadonlySet<ScriptName> = new Set(['read', 'history', 'view', 'nodes']);
+
+/** ms: from a quiet neighbour to one that is about to be given up. */
+export const LATENCY_BOUNDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000];
 
 type ScriptedClient = Record<ScriptName, (...parameters: Argument[]) => Promise<unknown>>;
 
 export class Calls {
+  /** How long answers took, those of calls that were given up aside. */
+  readonly latency = new Histogram(LATENCY_BOUNDS);
   /** In order of their end, as they all get the same time. */
   readonly #calls = new Set<Call>();
   #link = 0;
@@ -111,9 +117,12 @@ export class Calls {
     call.link = link;
     call.mayBeDone = true;
     this.#cork();
+    const sentAt = performance.now();
     call.send().then(
       (value) => {
-        if (this.#calls.delete(call)) call.resolve(value);
+        if (!this.#calls.delete(call)) return;
+        this.latency.observe(performance.now() - sentAt);
+        call.resolve(value);
       },
       (error: unknown) => {
         this.#failed(call, link, couldBeDone, error instanceof Error ? error : new Error(String(error)));

@@ -14,11 +14,14 @@ export class Keys {
   readonly rooms: string;
   readonly secret: string;
   readonly layout: string;
+  /** Of the nodes' heartbeats: their records, and when each ends. */
+  readonly nodes: readonly [records: string, ends: string];
 
   constructor(readonly prefix: string) {
     this.rooms = `${prefix}rooms`;
     this.secret = `${prefix}secret`;
     this.layout = `${prefix}layout`;
+    this.nodes = [`${prefix}{nodes}:records`, `${prefix}{nodes}:ends`];
   }
 
   /** In the order that lua/room.lua names. */

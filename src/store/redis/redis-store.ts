@@ -15,6 +15,7 @@ import type {
   RoomSnapshot,
   Slice,
   Store,
+  StoreFigures,
   StoreHealth,
 } from '../../core/store';
 import type { EntryId } from '../../protocol/entry-id';
@@ -27,6 +28,7 @@ import { Keys } from './keys';
 import { Link } from './links';
 import { Logs } from './logs';
 import { defaultTiming, describeAddress, type RedisAddress, type RedisStoreOptions, type RedisTiming } from './options';
+import { Nodes } from './nodes';
 import { Probe } from './probe';
 import { Replication } from './replication';
 import { RoomIndex } from './room-index';
@@ -43,6 +45,7 @@ export class RedisStore implements Store {
   readonly #logs: Logs;
   readonly #rooms: Rooms;
   readonly #clients: Clients;
+  readonly #nodes: Nodes;
   readonly #index: RoomIndex;
   readonly #probe: Probe;
   readonly #timing: RedisTiming;
@@ -87,6 +90,7 @@ export class RedisStore implements Store {
     this.#logs = new Logs(context, replication, (room) => index.add(room));
     this.#rooms = new Rooms(context, index);
     this.#clients = new Clients(context);
+    this.#nodes = new Nodes(context);
 
     const probeKey = keys.probe(randomBytes(9).toString('base64url'));
     this.#probe = new Probe({
@@ -107,9 +111,8 @@ export class RedisStore implements Store {
     this.#timing = timing;
   }
 
-  /** Announcements that were thrown away as none of ours. */
-  get malformedAnnouncements(): number {
-    return this.#subscriptions.malformed;
+  get figures(): StoreFigures {
+    return { malformed: this.#subscriptions.malformed, latency: this.#calls.latency };
   }
 
   async open(): Promise<void> {
@@ -223,6 +226,13 @@ export class RedisStore implements Store {
     const reply = (await this.#calls.script('tally', [this.#keys.rates(name)], parameters)) as number[];
     const left = reply.map((ms) => burst - (ms * perSecond) / 1000);
     return new Map([...taken.keys()].map((key, index) => [key, left[index] ?? burst]));
+  }
+
+  beat(node: string, record: string, ttlMs: number): Promise<void> {
+    return this.#nodes.beat(node, record, ttlMs);
+  }
+  nodes(): Promise<string[]> {
+    return this.#nodes.nodes();
   }
 
   async #firstHeard(): Promise<void> {

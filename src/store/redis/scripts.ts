@@ -36,6 +36,8 @@ const catalogue = {
   removeClient: { files: ['remove-client'], keys: 2, flags: 'allow-oom' },
   secret: { files: ['clock', 'secret'], keys: 1, flags: '' },
   tally: { files: ['clock', 'tally'], keys: 1, flags: '' },
+  beat: { files: ['clock', 'beat'], keys: 2, flags: 'allow-oom' },
+  nodes: { files: ['clock', 'nodes'], keys: 2, flags: 'no-writes' },
   probe: { files: ['probe'], keys: 1, flags: '' },
 } as const satisfies Readonly<Record<string, ScriptParts>>;
 

@@ -6,6 +6,7 @@ import type { Actions } from '../../core/action';
 import type { Logger } from '../../core/logger';
 import { Reading } from '../../core/reading';
 import type { Guard } from '../guard';
+import { fromBodyParser } from './body';
 import { cookieHeaders, type Cookies } from './cookies';
 import { ROOM_COOKIE, type Identified, type Identity } from './identity';
 import { answerMessages, type MessagesOptions } from './messages';
@@ -157,14 +158,4 @@ function preflight(response: Response, cors: Readonly<Record<string, string>>): 
   };
   response.writeHead(204, { Allow: 'GET, POST, OPTIONS', Vary: 'Origin', ...(allowed ? { ...cors, ...methods } : {}) });
   response.end();
-}
-
-/** body-parser's own errors, in our words. */
-function fromBodyParser(error: unknown): unknown {
-  const { status, type } = error as { status?: unknown; type?: unknown };
-  if (type === 'entity.too.large') return new ChatError('too_large', 'the body is too large');
-  if (type === 'encoding.unsupported') return new ChatError('bad_request', 'a compressed body is not accepted');
-  if (typeof status === 'number' && status >= 400 && status < 500)
-    return new ChatError('bad_request', 'the body could not be read');
-  return error;
 }
