@@ -135,7 +135,7 @@ function explain(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
   const { code, address, port, message } = error as NodeJS.ErrnoException & { address?: string; port?: number };
   if (code === 'EADDRINUSE')
-    return `${address ?? ''}:${String(port)} is in use already; choose another port (--port, --socket-port)`;
+    return `${address ?? ''}:${String(port)} is in use already; choose another port (--port, --socket-port, --admin-port)`;
   if (code === 'EACCES') return `no permission to listen on ${address ?? ''}:${String(port)}`;
   return message;
 }

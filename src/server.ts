@@ -254,8 +254,12 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
   const sharing = new SharedRates({ rates, store, logger });
   const status = new NodeStatus({ chat, connections, draining: isDraining });
   const heartbeat = new Heartbeat({ store, logger, node: chat.node, describe: () => status.beat() });
-  const admin = await adminOf(chat, config, status, logger);
   await chat.open();
+  const admin = await adminOf(chat, config, status, logger).catch(async (error: unknown) => {
+    status.close();
+    await chat.close();
+    throw error;
+  });
   sharing.start();
   heartbeat.start();
 

@@ -83,7 +83,7 @@ describe('it cannot start', () => {
       expect(await Command.run(taken, String(port), other, '0')).toEqual({
         code: 1,
         stdout: '',
-        stderr: `earshot: 127.0.0.1:${port} is in use already; choose another port (--port, --socket-port)\n`,
+        stderr: `earshot: 127.0.0.1:${port} is in use already; choose another port (--port, --socket-port, --admin-port)\n`,
       });
     } finally {
       holder.close();
