@@ -59,5 +59,5 @@ test(`doubled, swapped, late and malformed, SEED=${seed}`, async () => {
   expect(await trial.settle()).toEqual([]);
   expect(trial.told).toEqual(nobodyTold);
   expect(malformed).toBeGreaterThan(0);
-  expect(trial.stores.every((store) => store.malformedAnnouncements > 0)).toBe(true);
+  expect(trial.stores.every((store) => store.figures.malformed > 0)).toBe(true);
 });
