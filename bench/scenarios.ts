@@ -308,6 +308,6 @@ export const scenarios: readonly Scenario[] = [
   ...shared,
   ...otherReaders,
   ...polls,
-  ...(says),
+  ...says,
   ...idle,
 ];
