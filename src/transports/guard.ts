@@ -33,6 +33,8 @@ export class Guard {
 
   /** Against DNS rebinding: a page of evil.test whose name was turned to our address sends its own name. */
   checkHost(request: IncomingMessage): void {
+    // RFC 9112 section 3.2: whoever is in front of us may have believed the other one.
+    if (namesTwoHosts(request)) throw new ChatError('bad_request', 'there must be one Host');
     if (!this.#hosts) return;
     const host = (request.headers.host ?? '').toLowerCase();
     const name = host.replace(/:\d*$/, '');
@@ -116,6 +118,15 @@ export class Guard {
       return asked.startsWith(before) && asked.endsWith(after) && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(name);
     });
   }
+}
+
+function namesTwoHosts({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts > 1;
 }
 
 function originOf(url: string): string {

@@ -93,6 +93,12 @@ export class Command {
     return text === '' ? [] : text.split(' ').map(Number);
   }
 
+  /** Of memory, as the kernel counts it. */
+  get residentBytes(): number {
+    const pages = readFileSync(`/proc/${String(this.#child.pid)}/statm`, 'utf8').split(' ')[1];
+    return Number(pages) * 4096;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }

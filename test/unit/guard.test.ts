@@ -20,7 +20,11 @@ function request(
 ): IncomingMessage {
   const all = { origin, 'sec-fetch-site': site, referer, accept, 'user-agent': agent, 'x-chat': xChat, host };
   const headers = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-  return { headers, socket: { encrypted: tls, remoteAddress: '127.0.0.1' } } as unknown as IncomingMessage;
+  return {
+    headers,
+    rawHeaders: Object.entries(headers).flat(),
+    socket: { encrypted: tls, remoteAddress: '127.0.0.1' },
+  } as unknown as IncomingMessage;
 }
 
 function guard(allowedOrigins: readonly string[] = [], allowedHosts: readonly string[] | null = null): Guard {
@@ -181,4 +185,10 @@ test.each([
   else asked.headers.host = host;
   expect(verdict(() => hosts.checkHost(asked))).toBe(allowed ? 'allowed' : 'wrong_host');
   expect(verdict(() => guard().checkHost(asked))).toBe('allowed');
+});
+
+test('two Hosts are none, even where any host is answered', () => {
+  const asked = request({});
+  asked.rawHeaders.push('hOsT', 'evil.test');
+  expect(verdict(() => guard().checkHost(asked))).toBe('bad_request');
 });
