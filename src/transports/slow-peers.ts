@@ -7,26 +7,22 @@ export interface Watched {
   cutOff(reason: string): void;
 }
 
+/** Looks within the time. So many that one look too late, of a process that was held up, does not count for the time. */
+const LOOKS = 5;
+
 export class SlowPeers {
-  readonly #congested = new Map<Watched, { since: number; progress: number }>();
-  readonly #every: number;
+  readonly #congested = new Map<Watched, { looks: number; progress: number }>();
   #timer: NodeJS.Timeout | undefined;
-  #lookedAt = 0;
 
   /** @param stuck ms that a congested peer may take nothing; 0: for ever */
-  constructor(readonly stuck: number) {
-    this.#every = Math.min(1000, stuck);
-  }
+  constructor(readonly stuck: number) {}
 
   add(link: Watched): void {
     if (this.stuck === 0) return;
-    const now = performance.now();
-    this.#congested.set(link, { since: now, progress: link.progress });
-    if (this.#timer) return;
-    this.#lookedAt = now;
-    this.#timer = setInterval(() => {
+    this.#congested.set(link, { looks: 0, progress: link.progress });
+    this.#timer ??= setInterval(() => {
       this.#look();
-    }, this.#every);
+    }, this.stuck / LOOKS);
   }
 
   remove(link: Watched): void {
@@ -35,18 +31,17 @@ export class SlowPeers {
     this.#timer = undefined;
   }
 
+  /** Counts looks, not time: while this process stands still, nobody could have taken what it did not write. */
   #look(): void {
-    const now = performance.now();
-    // We were held up ourselves, and wrote nothing meanwhile that anybody could have taken.
-    const late = now - this.#lookedAt > 3 * this.#every;
-    this.#lookedAt = now;
     for (const [link, state] of this.#congested) {
       const { progress } = link;
-      if (late || progress !== state.progress) {
+      if (progress !== state.progress) {
         state.progress = progress;
-        state.since = now;
-      } else if (now - state.since >= this.stuck) {
-        link.cutOff('slow consumer');
+        state.looks = 0;
+      } else {
+        state.looks += 1;
+        // It came in between two looks: the first of them is less than one of its own.
+        if (state.looks > LOOKS) link.cutOff('slow consumer');
       }
     }
   }
