@@ -1,12 +1,11 @@
 /** Redis for tests: the run's shared one, each store under a prefix of its own, and own ones that a test may break. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { eventually } from './eventually';
+import { RedisProcess } from './redis-process';
 
 /** The shared Redis' unix socket, started by global-setup. */
 export function sharedRedis(): string {
@@ -42,7 +41,7 @@ export async function stopOwnRedis(): Promise<void> {
 export class OwnRedis {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'earshot-redis-'));
   readonly socket = path.join(this.folder, 'redis.sock');
-  #process: ChildProcess | undefined;
+  #process: RedisProcess | undefined;
   #admin: Redis | undefined;
 
   private constructor(readonly options: readonly string[]) {}
@@ -57,35 +56,26 @@ export class OwnRedis {
 
   /** For what a test does behind the store's back. */
   get admin(): Redis {
-    this.#admin ??= new Redis(this.socket, { maxRetriesPerRequest: null }).on('error', () => undefined);
+    // Its link may be gone already when it is ended, and ioredis then waits for that as long as it may.
+    this.#admin ??= new Redis(this.socket, { maxRetriesPerRequest: null, disconnectTimeout: 10 }).on(
+      'error',
+      () => undefined,
+    );
     return this.#admin;
   }
 
   async start(): Promise<void> {
-    const program = process.env['TEST_REDIS_SERVER'] ?? 'redis-server';
     const settings = ['--port', '0', '--unixsocket', this.socket, '--save', '', '--dir', this.folder, ...this.options];
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...settings], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    this.#process = child;
-    await new Promise<void>((resolve, reject) => {
-      let output = '';
-      child.once('exit', () => reject(new Error(`redis-server did not start:\n${output}`)));
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        output += text;
-        if (output.toLowerCase().includes('ready to accept connections')) resolve();
-      });
-    });
-    child.removeAllListeners('exit');
+    this.#process = await RedisProcess.start(settings);
   }
 
   /** Answers nothing, keeps its links: as a machine that swaps. */
   pause(): void {
-    this.#process?.kill('SIGSTOP');
+    this.#process?.pause();
   }
 
   resume(): void {
-    this.#process?.kill('SIGCONT');
+    this.#process?.resume();
   }
 
   /** A disk that is full, as Redis sees it: it cannot write its snapshot, and takes no writes while it cannot. */
@@ -106,12 +96,7 @@ export class OwnRedis {
   }
 
   async kill(): Promise<void> {
-    const child = this.#process;
-    this.#process = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await this.#process?.kill();
   }
 
   async stop(): Promise<void> {
