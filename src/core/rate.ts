@@ -129,6 +129,11 @@ export class Rates {
 
   join(client: string, address: string): void {
     this.#joins.take(client);
+    this.joinOfAddress(address);
+  }
+
+  /** Of somebody who has not said yet who it is. */
+  joinOfAddress(address: string): void {
     this.#joinsOfAddress.take(networkOf(address));
   }
 

@@ -36,6 +36,8 @@ export interface SocketPeer {
   readonly remotePort: number;
   /** Who the handshake's cookie says it is. */
   readonly cookie: Credential | undefined;
+  /** It will say who it was before anything else: to make somebody new of it would be a join and a leave for nothing. */
+  readonly resumes: boolean;
   /** The client asked to go, and all its answers are out. */
   readonly goodbye: () => void;
   /** Reading stops or goes on, when more is asked than is answered. */
@@ -70,7 +72,7 @@ export class Conversation<Api> {
   ) {
     this.#attachment = new Attachment(options.chat, options.rates, link, (id) => this.#peerOf(id));
     this.#turns = new Turns(peer.pause);
-    this.#turns.add(() => this.#welcome());
+    if (!peer.resumes) this.#turns.add(() => this.#welcome());
   }
 
   /** The client's id; undefined before it is welcome. */
@@ -188,7 +190,7 @@ export class Conversation<Api> {
     const verb = verbs.get(request.event);
     if (!verb) throw new ChatError('unknown_verb', request.event);
     const { current } = this.#attachment;
-    if (!current) throw new ChatError('shutting_down');
+    if (!current) throw new ChatError(this.peer.resumes ? 'session_unknown' : 'shutting_down');
     const { client, pusher } = current;
     const counts = { totalActions: this.#totalActions, pendingActions: this.#actions.size };
     const details = (): object => ({ ...counts, cursor: pusher.cursor });
@@ -201,7 +203,8 @@ export class Conversation<Api> {
     const wishes = { echo: flagOf(params, 'echo'), presence: flagOf(params, 'presence') };
     const { chat, rates } = this.options;
     // It comes into all its rooms anew, so it is a join: one after the other would be many for the price of a line.
-    rates.join(this.clientId ?? '', this.peer.remoteIP);
+    if (this.clientId === undefined) rates.joinOfAddress(this.peer.remoteIP);
+    else rates.join(this.clientId, this.peer.remoteIP);
     const { session, places, cursor } = await findResumed(chat, params, this.peer.cookie, (id) => this.#peerOf(id));
     const { client, pusher } = await this.#attachment.become(session, wishes);
     this.#implicit.clear();
@@ -240,7 +243,10 @@ export class Conversation<Api> {
 
   async #run({ params }: SocketRequest, respond: Respond): Promise<void> {
     const { current } = this.#attachment;
-    if (!current) return;
+    if (!current) {
+      if (this.peer.resumes) throw new ChatError('session_unknown');
+      return;
+    }
     const { client } = current;
     const { actions, api } = this.options;
     const action = actions.find(params['action'], this.dialect.type);

@@ -49,6 +49,7 @@ export class TcpPeer<Api> {
       remoteIP: address,
       remotePort: socket.remotePort ?? 0,
       cookie: undefined,
+      resumes: false,
       goodbye: () => this.#end(FAREWELL),
       pause: (paused) => {
         if (paused && !this.#deaf) socket.pause();

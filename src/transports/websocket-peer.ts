@@ -13,6 +13,13 @@ import type { SlowPeers } from './slow-peers';
 /** `native`: ping frames. `primus`: pings, pongs and a goodbye of its own, as texts. */
 export type Flavour = 'native' | 'primus';
 
+/** What the handshake tells of the other end. */
+export interface Caller {
+  readonly address: string;
+  readonly cookie: Credential | undefined;
+  readonly resumes: boolean;
+}
+
 const dialect: Dialect = {
   type: 'websocket',
   errorOf: ({ message, code, retryAfter }, { echoed }) => {
@@ -35,7 +42,7 @@ export class WebSocketPeer<Api> {
     readonly flavour: Flavour,
     options: ConversationOptions<Api> & { readonly limits: BufferLimits },
     slow: SlowPeers,
-    { address, cookie }: { readonly address: string; readonly cookie: Credential | undefined },
+    { address, cookie, resumes }: Caller,
   ) {
     socket.setNoDelay(true);
     const link = new SocketLink(socket, 'websocket', options.limits, slow, (reason) => {
@@ -61,6 +68,7 @@ export class WebSocketPeer<Api> {
       remoteIP: address,
       remotePort: socket.remotePort ?? 0,
       cookie,
+      resumes,
       goodbye: () => {
         // A client that asked to go shall not come back by itself.
         if (flavour === 'primus') link.send(JSON.stringify('primus::server::close'));

@@ -96,6 +96,7 @@ export class WebSocketDoor<Api> {
       const peer = new WebSocketPeer(webSocket, socket, flavour, this.options, this.#slow, {
         address: origins.address(request),
         cookie: guard.isAnonymous(request) ? undefined : identity.fromHandshake(this.#withCookies(request)),
+        resumes: flavour === 'native' && /[?&]resume=true(&|$)/.test(request.url ?? ''),
       });
       this.#peers.add(peer);
       this.#looks ??= this.#look();

@@ -85,6 +85,13 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       expect([...details.rooms].sort()).toEqual(['attic', 'den']);
       expect(Math.abs(Date.now() - details.connectedAt)).toBeLessThan(10_000);
 
+      const read = async (cursor: string): Promise<unknown[]> => {
+        return texts(await client.ok('messages', { after: cursor, echo: true }));
+      };
+      await client.say('after that', { room: 'attic' });
+      expect(await read(details.cursor)).toEqual(['after that']);
+      expect(await read((await client.ok('detailsView')).details.cursor)).toEqual([]);
+
       expect(await client.ok('roomLeave', { room: 'attic' })).toEqual({ status: 'OK', room: 'attic' });
       expect(await client.ok('silenceRoom', { room: 'hall' })).toEqual({ status: 'OK', room: 'hall' });
       expect((await client.ok('detailsView')).details).toMatchObject({ rooms: ['den'], listening: [] });

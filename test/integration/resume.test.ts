@@ -249,3 +249,30 @@ test('without a cursor one goes on where one was, and misses nothing of the time
   await back.data('resume', { session: bob.session });
   expect(texts(await back.heard.take(2)).sort()).toEqual(['missed in defaultRoom', 'missed in garden']);
 });
+
+test('who says in the handshake that it will resume is nobody until it does: nobody joins or leaves for it', async () => {
+  const { url } = await startServer({ config: { general: { reconnectGrace: 0 } } });
+  const ann = await WsClient.connect(url);
+  await ann.data('resume', { session: ann.session, presence: true });
+  const bob = await WsClient.connect(url);
+  expect(await ann.others.next()).toMatchObject({ event: 'join', id: bob.id });
+  await bob.data('listenToRoom', { room: 'garden' });
+
+  const back = await WsClient.nobody(url);
+  for (const event of ['say', 'roomView', 'detailsView']) {
+    expect(await back.ask(event, { message: 'who am I' })).toMatchObject({ code: 'session_unknown' });
+  }
+  expect(await back.act('status')).toMatchObject({ code: 'session_unknown' });
+  expect(await back.ask('resume', { session: 'wrong' })).toMatchObject({ code: 'session_unknown' });
+  expect(await back.data('resume', { session: bob.session })).toMatchObject({ id: bob.id, rooms: ['defaultRoom'] });
+  await back.say('here again');
+  expect(await ann.heard.next()).toMatchObject({ message: 'here again', from: bob.id });
+
+  const gone = await WsClient.nobody(url);
+  gone.socket.close();
+  await gone.closed;
+  back.socket.close();
+  bob.socket.close();
+  expect(await ann.others.next()).toMatchObject({ event: 'leave', id: bob.id });
+  expect(back.welcome.all).toEqual([]);
+});

@@ -1,4 +1,5 @@
 /** Clients of every socket the server has, as somebody without a library would write them. */
+import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
@@ -108,6 +109,13 @@ export class WsClient extends SocketClient {
   static async connect(url: string, path = '/chat/', options: ClientOptions = {}): Promise<WsClient> {
     const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, { perMessageDeflate: false, ...options });
     return new WsClient(socket).welcomed();
+  }
+
+  /** A socket that says at once that it will resume, and is nobody until it does. */
+  static async nobody(url: string): Promise<WsClient> {
+    const client = new WsClient(new WebSocket(`${url.replace('http', 'ws')}/chat/?resume=true`));
+    await once(client.socket, 'open');
+    return client;
   }
 
   send(frame: unknown): void {
