@@ -66,5 +66,8 @@ export default tseslint.config(
   { files: ['**/*.js'], languageOptions: { sourceType: 'commonjs', globals: globals.node } },
   { files: ['**/*.cjs'], languageOptions: { globals: globals.node } },
   { files: ['**/*.mjs'], languageOptions: { globals: globals.node } },
-  { files: ['public/**/*.js'], languageOptions: { sourceType: 'module', globals: globals.browser } },
+  {
+    files: ['public/**/*.js', 'test/browser/**/*.js'],
+    languageOptions: { sourceType: 'module', globals: globals.browser },
+  },
 );

@@ -64,13 +64,19 @@ export class Guard {
     if (referer !== undefined && !this.originAllowed(originOf(referer), request)) throw new ChatError('cross_site');
     // A browser on plain HTTP that goes there by itself, or fetches a picture: nothing that a page of ours does.
     if (referer === undefined && /text\/html|image\//.test(accept)) throw new ChatError('cross_site');
-    if (
-      lookalike &&
-      (request.headers['user-agent'] ?? '').includes('Mozilla') &&
-      request.headers['x-chat'] === undefined
-    ) {
-      throw new ChatError('cross_site');
-    }
+    if (lookalike && isBrowser(request) && request.headers['x-chat'] === undefined) throw new ChatError('cross_site');
+  }
+
+  /**
+   * What nobody's cookie came with would be a new client's word. On plain HTTP a page of another site can have its
+   * visitor's browser leave out every mark; then only what all browsers send, and few programs do, tells that it is one.
+   * A page of ours shows by its referrer, its cookie or `X-Chat` that it is.
+   * @throws ChatError cross_site
+   */
+  checkStranger(request: IncomingMessage): void {
+    const { origin, referer, 'sec-fetch-site': site, 'x-chat': ours, 'accept-language': language } = request.headers;
+    const marked = [origin, referer, site, ours].some((mark) => mark !== undefined);
+    if (!marked && language !== undefined && isBrowser(request)) throw new ChatError('cross_site');
   }
 
   /**
@@ -118,6 +124,10 @@ export class Guard {
       return asked.startsWith(before) && asked.endsWith(after) && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(name);
     });
   }
+}
+
+function isBrowser({ headers }: IncomingMessage): boolean {
+  return (headers['user-agent'] ?? '').includes('Mozilla');
 }
 
 function namesTwoHosts({ rawHeaders }: IncomingMessage): boolean {

@@ -18,6 +18,12 @@ const dialect: Dialect = {
 /** A browser that was made to post here: its words must not become ours. */
 const HTTP_LINE = /^[A-Z]+ \S* HTTP\/\d/;
 
+/**
+ * The first byte of TLS (RFC 8446, 5.1). A browser sends it where a page asks for `https:` here, with a session ticket
+ * in it that is the page's server's to write: in plain lines.
+ */
+const TLS_HANDSHAKE = 0x16;
+
 /** Ctrl-D as some terminals send it, and telnet's interrupt. */
 const END_BYTES = [Buffer.from('04', 'hex'), Buffer.from('fff4fffd06', 'hex')];
 const QUIT: SocketRequest = { event: 'quit', params: {}, messageId: undefined, echoed: {} };
@@ -89,6 +95,11 @@ export class TcpPeer<Api> {
 
   #read(chunk: Buffer): void {
     if (this.#deaf) return;
+    if (this.#first && chunk[0] === TLS_HANDSHAKE) {
+      this.#conversation.end(true);
+      this.#end(COURTESY);
+      return;
+    }
     if (END_BYTES.some((bytes) => bytes.equals(chunk))) {
       this.#conversation.receive(QUIT, 0, 0);
       return;

@@ -379,6 +379,21 @@ describe('what is no request', () => {
     expect(await bob.heard.next()).toMatchObject({ message: 'fine' });
     expect(await ann.line('GET / HTTP/1.1')).toMatchObject({ code: 'unknown_action' });
   });
+
+  test('a TLS handshake is closed, and the lines in its session ticket are nobody’s', async () => {
+    const { tcpPort, api } = await startServer();
+    const bob = await TcpClient.connect(tcpPort);
+    const hello = Buffer.concat([
+      Buffer.from([0x16, 3, 1, 2, 0, 1]),
+      Buffer.from('\nsay I was made to\nroomAdd trap\n'),
+    ]);
+    const answers = parsed(await pipe(tcpPort, hello));
+    expect(answers.filter(({ context }) => context === 'response')).toEqual([]);
+    expect(await api.chatRoom.exists('trap')).toBe(false);
+    const ann = await TcpClient.connect(tcpPort);
+    await ann.line('say fine');
+    expect(await bob.heard.next()).toMatchObject({ message: 'fine' });
+  });
 });
 
 describe('going', () => {

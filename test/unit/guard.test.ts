@@ -11,14 +11,24 @@ interface Marks {
   readonly accept?: string;
   readonly agent?: string;
   readonly xChat?: string;
+  readonly language?: string;
   readonly host?: string | undefined;
 }
 
 function request(
-  { origin, site, referer, accept, agent, xChat, host = 'chat.test:8080' }: Marks,
+  { origin, site, referer, accept, agent, xChat, language, host = 'chat.test:8080' }: Marks,
   tls = false,
 ): IncomingMessage {
-  const all = { origin, 'sec-fetch-site': site, referer, accept, 'user-agent': agent, 'x-chat': xChat, host };
+  const all = {
+    origin,
+    'sec-fetch-site': site,
+    referer,
+    accept,
+    'user-agent': agent,
+    'x-chat': xChat,
+    'accept-language': language,
+    host,
+  };
   const headers = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   return {
     headers,
@@ -76,6 +86,23 @@ describe('a request by', () => {
     ['our page', { agent: 'Mozilla/5.0', site: 'same-origin' }, true],
   ])('one that is known by its looks only: %s', (_who, marks, allowed) => {
     expect(verdict(() => guard().checkSite(request(marks), true))).toBe(allowed ? 'allowed' : 'cross_site');
+  });
+});
+
+describe('the first word of a client that nobody knows yet, by', () => {
+  const browser = { agent: 'Mozilla/5.0', language: 'en', accept: '*/*' };
+
+  test.each<[string, Marks, boolean]>([
+    ['curl', { agent: 'curl/8', accept: '*/*' }, true],
+    ['a program that calls itself a browser', { agent: 'Mozilla/5.0 (Windows NT) WindowsPowerShell/5.1' }, true],
+    ['a page that keeps back where it is', browser, false],
+    ['the same, with a language of its own', { ...browser, language: '' }, false],
+    ['our page', { ...browser, site: 'same-origin' }, true],
+    ['our page on plain HTTP', { ...browser, referer: 'http://chat.test:8080/' }, true],
+    ['our page, posting', { ...browser, origin: 'http://chat.test:8080' }, true],
+    ['our page that says so', { ...browser, xChat: '1' }, true],
+  ])('%s: %j', (_who, marks, allowed) => {
+    expect(verdict(() => guard().checkStranger(request(marks)))).toBe(allowed ? 'allowed' : 'cross_site');
   });
 });
 

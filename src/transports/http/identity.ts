@@ -55,7 +55,12 @@ export class Identity {
 
   /** The request would be known by what its kind of client sends, so nothing but its shape protects it. */
   isLookalike(request: Request): boolean {
-    if (!this.options.onlyStaticElements || this.#bearer(request)?.outcome === 'ours') return false;
+    return this.options.onlyStaticElements && this.isStranger(request);
+  }
+
+  /** Nothing of ours says who it is. */
+  isStranger(request: Request): boolean {
+    if (this.#bearer(request)?.outcome === 'ours') return false;
     return this.#ours(this.#sessionCookie(request)) === undefined;
   }
 

@@ -31,6 +31,9 @@ export interface ChatRouters {
   readonly api: Router;
 }
 
+/** Methods that say and change nothing for anybody else. */
+const READS: ReadonlySet<unknown> = new Set(['messages', 'roomView', 'detailsView', 'history']);
+
 /** Which action a request means. */
 type NameOf = (request: Request, params: Params) => unknown;
 
@@ -94,6 +97,9 @@ class Door<Api> {
         headers = { ...headers, Allow: 'POST' };
         throw new ChatError('method_not_allowed', 'connect must be a POST');
       }
+
+      const acts = chatting && !READS.has(params['method']);
+      if (acts && this.options.identity.isStranger(request)) guard.checkStranger(request);
 
       const who = await this.#whoAsks(request, params, connecting);
       cookies = who.cookies;
