@@ -330,6 +330,7 @@ function chatSettings({ general, commonWeb, chat, limits }: Config): ChatSetting
     startingRooms: general.startingChatRooms,
     createRoomsOnJoin: general.createRoomsOnJoin,
     reconnectGrace: general.reconnectGrace,
+    nodeLease: general.nodeLease,
     echo: general.echo,
     httpClientMessageTTL: commonWeb.httpClientMessageTTL,
     messageTTL: chat.messageTTL,

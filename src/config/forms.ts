@@ -31,6 +31,8 @@ export const port = whole(0, 65_535);
 export const count = whole(0);
 export const atLeastOne = whole(1);
 export const milliseconds = whole(1);
+/** In less than this a node may just be busy: its people would leave and come back. */
+export const lease = whole(1000);
 export const rate = z.number('must be a number of at least 0').min(0, 'must be a number of at least 0');
 
 export const logLevel = z.enum(

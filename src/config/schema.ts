@@ -9,6 +9,7 @@ import {
   host,
   hostHeader,
   keyPrefix,
+  lease,
   listOf,
   logLevel,
   milliseconds,
@@ -40,6 +41,11 @@ export const schema = z.strictObject({
     startingChatRooms: setting(listOf(room, 'room names'), [], 'Rooms that are there from the start.'),
     createRoomsOnJoin: setting(flag, true, 'Joining makes the room; false: only rooms that were added exist.'),
     reconnectGrace: setting(count, 5000, 'How long (ms) a dropped client stays a member: a blink is no leave.'),
+    nodeLease: setting(
+      lease,
+      15_000,
+      'How long (ms) the members of a node that died stay: its lease on them, renewed three times in its course.',
+    ),
     simultaneousActions: setting(atLeastOne, 5, 'Requests one client may have pending.'),
     echo: setting(flag, false, 'Speakers hear themselves without asking; off: a page shows what it sent at once.'),
     secret: setting(

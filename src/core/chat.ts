@@ -15,7 +15,7 @@ import type { Session } from './session';
 import { Renewal } from './renewal';
 import { Rooms } from './rooms';
 import { Sessions } from './sessions';
-import { CLIENT_KEY_MS, NODE_KEY_MS, NODE_LEASE, sessionTTL, type ChatSettings } from './settings';
+import { CLIENT_KEY_MS, NODE_KEY_MS, sessionTTL, type ChatSettings } from './settings';
 import type { Store } from './store';
 import { Tails } from './tails';
 import type { Tokens } from './tokens';
@@ -107,8 +107,9 @@ export class Chat {
       lost: (rooms) => this.#putBack(rooms),
       departed: (room, departures) => this.rooms.departed(room, departures),
       renewHeard: () => this.renewal.renewHeard(),
+      leaseMs: settings.nodeLease,
       // Soon enough for the shorter of the two: a node's lease and a client's record.
-      everyMs: options.leaseEvery ?? Math.min(NODE_LEASE / 3, sessionTTL(settings) / 8),
+      everyMs: options.leaseEvery ?? Math.min(settings.nodeLease / 3, sessionTTL(settings) / 8),
     });
   }
 

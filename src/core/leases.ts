@@ -1,7 +1,6 @@
 /** Who is really there: renews what this node holds, removes whose lease ran out, and puts back what the store lost. */
 import type { Logger } from './logger';
 import type { Departure, Store } from './store';
-import { NODE_LEASE } from './settings';
 
 export interface LeasesOptions {
   readonly store: Store;
@@ -14,6 +13,7 @@ export interface LeasesOptions {
   readonly departed: (room: string, departures: readonly Departure[]) => Promise<void>;
   /** Those who hear something at this node: their records are renewed as well. */
   readonly renewHeard: () => Promise<void>;
+  readonly leaseMs: number;
   readonly everyMs: number;
 }
 
@@ -60,7 +60,7 @@ export class Leases {
   round(): Promise<void> {
     this.#round ??= this.#renewAndSweep()
       .catch((error: unknown) => {
-        this.#noSweepUntil = performance.now() + NODE_LEASE;
+        this.#noSweepUntil = performance.now() + this.options.leaseMs;
         this.options.logger.warn({ err: error }, 'leases could not be renewed');
       })
       .finally(() => {
@@ -70,10 +70,10 @@ export class Leases {
   }
 
   async #renewAndSweep(): Promise<void> {
-    const { store, node, heldRooms, lost } = this.options;
+    const { store, node, heldRooms, lost, leaseMs } = this.options;
     const rooms = heldRooms();
     if (rooms.size > 0) {
-      const gone = await store.renewNode(node, NODE_LEASE, [...rooms]);
+      const gone = await store.renewNode(node, leaseMs, [...rooms]);
       if (gone.length > 0) await lost(gone);
     }
     await this.options.renewHeard();

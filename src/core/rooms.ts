@@ -7,7 +7,7 @@ import { roomTopic } from './entry';
 import type { MiddlewareChain } from './middleware';
 import { Session, type HeardRoom } from './session';
 import type { Sessions } from './sessions';
-import { FIRST_WEB_LEASE, NODE_LEASE, sessionTTL, type ChatSettings } from './settings';
+import { FIRST_WEB_LEASE, sessionTTL, type ChatSettings } from './settings';
 import type { Departure, Holder, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
@@ -164,7 +164,8 @@ export class Rooms {
     if (session.rooms.get(room)?.listening === false) throw new ChatError('already_in_room', room);
     const create = this.options.settings.createRoomsOnJoin;
     const holders: Holder[] = [{ web: true, leaseMs: FIRST_WEB_LEASE }];
-    if (this.options.sessions().isHeld(client)) holders.push({ node: this.options.node, leaseMs: NODE_LEASE });
+    if (this.options.sessions().isHeld(client))
+      holders.push({ node: this.options.node, leaseMs: this.options.settings.nodeLease });
     const joined = await this.options.store.join({
       room: parseRoomName(room),
       client,
@@ -210,7 +211,7 @@ export class Rooms {
       holders.push({ web: true, leaseMs });
     }
     if (connection.type !== 'web' || this.options.sessions().isHeld(session.id))
-      holders.push({ node: this.options.node, leaseMs: NODE_LEASE });
+      holders.push({ node: this.options.node, leaseMs: this.options.settings.nodeLease });
     return holders;
   }
 
@@ -232,7 +233,7 @@ export class Rooms {
   }
 
   async hold(session: Session, rooms: ReadonlyMap<string, HeardRoom>): Promise<void> {
-    const holders: Holder[] = [{ node: this.options.node, leaseMs: NODE_LEASE }];
+    const holders: Holder[] = [{ node: this.options.node, leaseMs: this.options.settings.nodeLease }];
     await Promise.all([...rooms].map(([room, heard]) => this.#putInto(session, room, heard, holders)));
   }
 

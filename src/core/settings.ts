@@ -6,6 +6,8 @@ export interface ChatSettings {
   readonly createRoomsOnJoin: boolean;
   /** How long a dropped link keeps its rooms. */
   readonly reconnectGrace: number;
+  /** A node's members are gone this long after it was killed. */
+  readonly nodeLease: number;
   /** Speakers hear themselves. */
   readonly echo: boolean;
   /** null: HTTP clients have no chat. */
@@ -20,8 +22,6 @@ export interface ChatSettings {
 
 /** A record's life when HTTP chat is off: the time in which a socket may resume. */
 export const SOCKET_SESSION_TTL = 300_000;
-/** A node's members are gone this long after it was killed. */
-export const NODE_LEASE = 15_000;
 /** How long an HTTP client is shown that has not come back yet: a curl that never returns is no lasting member. */
 export const FIRST_WEB_LEASE = 60_000;
 /** A client's own `key` is remembered so long; a key that the node made, for resends, only so long. */

@@ -14,12 +14,15 @@ import { KeptLog } from './logger';
 
 export const limits: StoreLimits = { messageTTL: 60_000, maxLogLength: 10_000, logKeep: 600_000 };
 
+export const NODE_LEASE = 15_000;
+
 const settings: ChatSettings = {
   serverName: 'earshot',
   defaultRoom: 'defaultRoom',
   startingRooms: [],
   createRoomsOnJoin: true,
   reconnectGrace: 0,
+  nodeLease: NODE_LEASE,
   echo: false,
   httpClientMessageTTL: 60_000,
   messageTTL: 60_000,

@@ -210,7 +210,9 @@ export class Crowd {
     let after: unknown = cursor;
     const once = (): Promise<void> =>
       new Promise((resolve) => {
-        const socket = new WebSocket(`${this.nodes().replace('http', 'ws')}/chat/`, { handshakeTimeout: 5000 });
+        const socket = new WebSocket(`${this.nodes().replace('http', 'ws')}/chat/?resume=true`, {
+          handshakeTimeout: 5000,
+        });
         const end = (): void => {
           socket.terminate();
         };

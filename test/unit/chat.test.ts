@@ -1,7 +1,16 @@
 import type { ChatMiddleware } from '../../src/core/middleware';
-import { NODE_LEASE } from '../../src/core/settings';
 import { MemoryStore } from '../../src/store/memory-store';
-import { closeChats, limits, listen, peer, person, personOf, startChat, type Person } from '../support/core';
+import {
+  closeChats,
+  limits,
+  listen,
+  NODE_LEASE,
+  peer,
+  person,
+  personOf,
+  startChat,
+  type Person,
+} from '../support/core';
 import { eventually } from '../support/eventually';
 import { StutteringStore } from '../support/stuttering-store';
 import type { Chat } from '../../src/core/chat';

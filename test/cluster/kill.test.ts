@@ -1,0 +1,81 @@
+/** A node is killed: its clients go on elsewhere, and those who were only there are gone, each with one leave. */
+import { TcpClient, WsClient } from '../support/clients';
+import { Command } from '../support/command';
+import { eventually } from '../support/eventually';
+import { noteFault } from '../support/figures';
+import { arrived, type HttpClient } from '../support/http-client';
+import { startServer } from '../support/server';
+import { redisSettings } from '../support/store-settings';
+import { endTrials, nobodyTold, Trial } from '../support/trial';
+
+afterEach(endTrials);
+
+/** ms. What it is by default, 15 s, is the same thing later. */
+const LEASE = 1500;
+
+interface Presence {
+  readonly event: 'join' | 'leave';
+  readonly id: string;
+  readonly at: number;
+}
+
+/** Who came and went since then, as far as it is told now. */
+async function since(client: HttpClient, cursor: string): Promise<Presence[]> {
+  const all: (Presence & { readonly context: string })[] = [];
+  let after = cursor;
+  for (;;) {
+    const body = await client.ok('messages', { after, presence: true });
+    if (body.messages.length === 0) return all.filter(({ context }) => context === 'presence');
+    all.push(...body.messages);
+    after = body.cursor as string;
+  }
+}
+
+test('a node is killed (kill -9)', async () => {
+  const redis = redisSettings();
+  const doomed = new Command(['--port', '0', '--socket-port', '0', '--redis-url', String(redis.url)], {
+    EARSHOT_REDIS_PREFIX: redis.prefix,
+    EARSHOT_GENERAL_NODE_LEASE: String(LEASE),
+    EARSHOT_LIMITS_SAYS_PER_SECOND: '0',
+  });
+  const survivor = await startServer({ config: { redis, general: { nodeLease: LEASE } } });
+  const { url, tcpPort } = await doomed.listening();
+  const trial = await Trial.on('a node killed (kill -9), clients go on elsewhere', 'nothing lost, nobody told', [
+    url,
+    survivor.url,
+  ]);
+
+  const connect = (index: number): Promise<WsClient | TcpClient> =>
+    index % 2 === 0 ? WsClient.connect(url) : TcpClient.connect(tcpPort);
+  const there = await Promise.all(Array.from({ length: 30 }, (_, index) => connect(index)));
+  const ids = there.map(({ id }) => id).sort();
+  const watcher = await arrived(survivor);
+  const before = await watcher.ok('roomView');
+  expect(before.roomStatus.members).toEqual(expect.arrayContaining(ids));
+
+  const killedAt = Date.now();
+  await doomed.kill();
+  const left = (all: readonly Presence[]): Presence[] => all.filter(({ event }) => event === 'leave');
+  await eventually(async () => left(await since(watcher, before.cursor)).length >= ids.length);
+  expect(await trial.settle()).toEqual([]);
+  expect(trial.told).toEqual(nobodyTold);
+
+  const after = await watcher.ok('roomView');
+  const told = await since(watcher, before.cursor);
+  // Exactly those, each once: nobody who went on at the other node was ever away.
+  expect(left(told).map(({ id }) => id).sort()).toEqual(ids); // prettier-ignore
+  const members = new Set<string>(before.roomStatus.members);
+  for (const { event, id } of told) {
+    if (event === 'join') members.add(id);
+    else members.delete(id);
+  }
+  expect([...members].sort()).toEqual([...after.roomStatus.members].sort());
+  const last = Math.max(...left(told).map(({ at }) => at)) - killedAt;
+  const first = Math.min(...left(told).map(({ at }) => at)) - killedAt;
+  expect(first).toBeGreaterThan(0);
+  noteFault({
+    fault: 'a node killed (kill -9), clients that were only there',
+    expected: `gone within the lease (here ${LEASE / 1000} s) and a look at it, one leave each`,
+    more: `${left(told).length} of ${ids.length} left once, the last ${(last / 1000).toFixed(1)} s after the kill`,
+  });
+});
