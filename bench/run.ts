@@ -21,6 +21,8 @@ interface Wishes {
   readonly rounds: number;
   /** Of CPU that a server is measured for. */
   readonly seconds: number | undefined;
+  /** Of CPU that it works before that. */
+  readonly warm: number | undefined;
   readonly profiles: string | undefined;
 }
 
@@ -32,6 +34,7 @@ function wishes(): Wishes {
       servers: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
+      warm: { type: 'string' },
       'cpu-prof': { type: 'string' },
     },
   });
@@ -42,6 +45,7 @@ function wishes(): Wishes {
     kinds: values.servers?.split(',') as Kind[] | undefined,
     rounds: Number(values.rounds ?? (quick ? 1 : 3)),
     seconds: values.seconds === undefined ? undefined : Number(values.seconds),
+    warm: values.warm === undefined ? undefined : Number(values.warm),
     profiles: values['cpu-prof'],
   };
 }
@@ -54,7 +58,7 @@ async function main(): Promise<void> {
   const context: Context = {
     servers,
     generator,
-    span: { warm: wish.quick ? 0.4 : 1, measure: wish.seconds ?? (wish.quick ? 0.6 : 1.5) },
+    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 1.5), measure: wish.seconds ?? (wish.quick ? 0.6 : 1.5) },
     many: wish.quick ? 2000 : 10_000,
   };
   try {

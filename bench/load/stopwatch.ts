@@ -15,7 +15,7 @@ export interface Measured {
 }
 
 /** Times the wanted CPU seconds that a span may take: a server that mostly waits is measured for a while all the same. */
-const PATIENCE = 8;
+const PATIENCE = 12;
 
 /** Calls `begin` when it counts; resolves when enough was measured. */
 export async function measure(pids: readonly number[], span: Span, begin: () => void): Promise<Measured> {
