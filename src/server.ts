@@ -26,7 +26,7 @@ import { Guard } from './transports/guard';
 import { Identity } from './transports/http/identity';
 import { Parking } from './transports/http/parking';
 import { createRouters } from './transports/http/router';
-import { createApp, createExpressServer } from './transports/http/server';
+import { createApp, createExpressServer, type Direct } from './transports/http/server';
 import { Streams } from './transports/http/streams';
 import { TcpDoor } from './transports/tcp';
 import { WebSocketDoor } from './transports/websocket';
@@ -92,6 +92,7 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
     const health = await mounted.ready();
     response.status(health.ready ? 200 : 503).json(health);
   });
+  // Only what is spelled otherwise than clients do (`/CHAT/`) gets here: see `direct`.
   app.use('/chat', mounted.router);
   app.use('/api', mounted.apiRouter);
 
@@ -99,7 +100,11 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   const { connections, connectionsPerAddress, handshake, lineBytes } = config.limits;
   // Behind a proxy every connection comes from the proxy's address.
   const perAddress = config.commonWeb.trustProxy === 0 ? connectionsPerAddress : 0;
-  const server = createExpressServer(app, { connections, connectionsPerAddress: perAddress, handshake });
+  const server = createExpressServer(
+    app,
+    { connections, connectionsPerAddress: perAddress, handshake },
+    composed.direct,
+  );
   mounted.attach(server);
   const { cert, key } = socket.tls;
   const door = socket.enable
@@ -168,6 +173,7 @@ interface Composed {
     ConstructorParameters<typeof TcpDoor<Api>>[0],
     'lineBytes' | 'connections' | 'connectionsPerAddress' | 'tls'
   >;
+  readonly direct: Direct;
   count(what: string, size: () => number): void;
 }
 
@@ -297,7 +303,14 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
       return closing;
     },
   };
-  return { mounted, config, logger, conversations, count: (what, size) => counts.set(what, size) };
+  return {
+    mounted,
+    config,
+    logger,
+    conversations,
+    direct: routers.direct,
+    count: (what, size) => counts.set(what, size),
+  };
 }
 
 function createStore(config: Config, logger: Logger): Store {

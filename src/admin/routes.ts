@@ -7,7 +7,7 @@ import type { Chat } from '../core/chat';
 import { ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { Guard } from '../transports/guard';
-import { fromBodyParser } from '../transports/http/body';
+import { readBody } from '../transports/http/body';
 import { bodyParams, queryParams, type Params } from '../transports/http/params';
 import { sendError, sendJson } from '../transports/http/reply';
 import type { AdminKeys, Right } from './keys';
@@ -70,7 +70,6 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
 export function adminRouter(options: AdminRoutesOptions): Router {
   const { guard, keys, metrics, config, chat } = options;
   const { bodyBytes } = config.limits;
-  const body = express.raw({ type: () => true, inflate: false, limit: bodyBytes === 0 ? Infinity : bodyBytes });
   const router = express.Router();
   const allow = (request: Request, right: Right): void => {
     keys.check(request, right);
@@ -98,21 +97,21 @@ export function adminRouter(options: AdminRoutesOptions): Router {
     response.setHeader('Allow', route.method);
     throw new ChatError('method_not_allowed', `this is a ${route.method}`);
   });
-  router.use('/api', body, async (request, response) => {
+  router.use('/api', async (request, response) => {
     const route = routes.get(`/api${request.path}`);
     if (!route) throw new ChatError('not_found', request.path);
-    const posted = request.method === 'POST' ? bodyParams(request, request.body as unknown) : queryParams(request);
-    sendJson(response, 200, JSON.stringify(await route.run(posted, options)));
+    const params =
+      request.method === 'POST' ? bodyParams(request, await readBody(request, bodyBytes)) : queryParams(request);
+    sendJson(response, 200, JSON.stringify(await route.run(params, options)));
   });
   router.use((error: unknown, request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) {
       next(error);
       return;
     }
-    const known = fromBodyParser(error);
-    if (!(known instanceof ChatError)) chat.logger.error({ err: error, path: request.path }, 'an admin request failed');
-    const challenge = known instanceof ChatError && known.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {};
-    sendError(response, known, true, challenge);
+    if (!(error instanceof ChatError)) chat.logger.error({ err: error, path: request.path }, 'an admin request failed');
+    const challenge = error instanceof ChatError && error.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {};
+    sendError(response, error, true, challenge);
   });
   return router;
 }

@@ -2,8 +2,6 @@
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import cookieParser from 'cookie-parser';
-import type { Request } from 'express';
 import { WebSocketServer } from 'ws';
 import { asChatError, ChatError } from '../protocol/errors';
 import type { Origins } from './address';
@@ -31,7 +29,6 @@ export class WebSocketDoor<Api> {
   readonly #server: WebSocketServer;
   readonly #peers = new Set<WebSocketPeer<Api>>();
   readonly #slow: SlowPeers;
-  readonly #cookies = cookieParser();
   #looks: NodeJS.Timeout | undefined;
 
   constructor(readonly options: WebSocketOptions<Api>) {
@@ -95,7 +92,7 @@ export class WebSocketDoor<Api> {
       const { guard, identity, origins } = this.options;
       const peer = new WebSocketPeer(webSocket, socket, flavour, this.options, this.#slow, {
         address: origins.address(request),
-        cookie: guard.isAnonymous(request) ? undefined : identity.fromHandshake(this.#withCookies(request)),
+        cookie: guard.isAnonymous(request) ? undefined : identity.fromHandshake(request),
         resumes: flavour === 'native' && /[?&]resume=true(&|$)/.test(request.url ?? ''),
       });
       this.#peers.add(peer);
@@ -121,12 +118,6 @@ export class WebSocketDoor<Api> {
         heartbeat.look(now);
       }
     }, LOOK);
-  }
-
-  #withCookies(request: IncomingMessage): IncomingMessage & { readonly cookies?: unknown } {
-    // It asks of a request no more than its headers, and of a response nothing.
-    this.#cookies(request as Request, undefined as never, () => undefined);
-    return request;
   }
 }
 

@@ -1,6 +1,5 @@
 /** Who a request is from: a bearer token, our cookie, what its kind of client has in common, or somebody new. */
 import type { IncomingMessage } from 'node:http';
-import type { Request } from 'express';
 import { ChatError } from '../../protocol/errors';
 import type { Chat } from '../../core/chat';
 import { Client } from '../../core/client';
@@ -10,7 +9,7 @@ import type { Session } from '../../core/session';
 import { sessionTTL } from '../../core/settings';
 import type { TokenReading } from '../../core/tokens';
 import type { Origins } from '../address';
-import { requestCookie, setCookie, type Cookies } from './cookies';
+import { NO_COOKIES, requestCookie, setCookie, type Cookies } from './cookies';
 import type { Params } from './params';
 
 export interface IdentityOptions {
@@ -54,12 +53,12 @@ export class Identity {
   constructor(readonly options: IdentityOptions) {}
 
   /** The request would be known by what its kind of client sends, so nothing but its shape protects it. */
-  isLookalike(request: Request): boolean {
+  isLookalike(request: IncomingMessage): boolean {
     return this.options.onlyStaticElements && this.isStranger(request);
   }
 
   /** Nothing of ours says who it is. */
-  isStranger(request: Request): boolean {
+  isStranger(request: IncomingMessage): boolean {
     if (this.#bearer(request)?.outcome === 'ours') return false;
     return this.#ours(this.#sessionCookie(request)) === undefined;
   }
@@ -69,7 +68,7 @@ export class Identity {
    * cookie is set
    * @throws ChatError session_unknown, session_expired, too_many_requests
    */
-  async identify(request: Request, params: Params, anonymous: boolean): Promise<Identified> {
+  async identify(request: IncomingMessage, params: Params, anonymous: boolean): Promise<Identified> {
     const bearer = this.#bearer(request);
     if (bearer?.outcome === 'forged') throw new ChatError('session_unknown');
     if (bearer?.outcome === 'ours') {
@@ -94,13 +93,13 @@ export class Identity {
   }
 
   /** A new client that keeps its token itself. */
-  async connect(request: Request, params: Params): Promise<Identified> {
+  async connect(request: IncomingMessage, params: Params): Promise<Identified> {
     const { session, token } = await this.#make(request, params);
     return this.#identified(request, params, session, { token });
   }
 
   /** Who a handshake's cookie says it is, for a socket's `fingerprint` and `resume`. */
-  fromHandshake(request: IncomingMessage & { cookies?: unknown }): OurToken | undefined {
+  fromHandshake(request: IncomingMessage): OurToken | undefined {
     return this.#ours(requestCookie(request, this.options.cookieKey));
   }
 
@@ -118,14 +117,14 @@ export class Identity {
     return setCookie(ROOM_COOKIE, `${encodeURIComponent(room)}.${this.#roomSignature(client, room)}`, { secure });
   }
 
-  async #byCookie(request: Request, params: Params, cookie: string, reading: OurToken): Promise<Identified> {
+  async #byCookie(request: IncomingMessage, params: Params, cookie: string, reading: OurToken): Promise<Identified> {
     const { chat } = this.options;
     const session = await chat.sessions.load(reading.id);
     if (session) {
       return this.#identified(request, params, session, {
         acknowledged: acknowledgedBy(session, requestCookie(request, ACK_COOKIE)),
         // The browser's clock runs against the cookie as ours does against the record: both are renewed together.
-        cookies: chat.renewal.isDue(session) ? new Map([this.#cookie(request, cookie)]) : new Map(),
+        cookies: chat.renewal.isDue(session) ? new Map([this.#cookie(request, cookie)]) : NO_COOKIES,
       });
     }
     const peer = this.#peer(request, params, reading.id);
@@ -148,7 +147,7 @@ export class Identity {
     return chat.welcome(id, peer, 'reset');
   }
 
-  async #lookalike(request: Request, params: Params): Promise<Session> {
+  async #lookalike(request: IncomingMessage, params: Params): Promise<Session> {
     const { chat, rates, origins } = this.options;
     const address = origins.address(request);
     const headers = STATIC_HEADERS.map((name) => request.headers[name] ?? '');
@@ -159,7 +158,7 @@ export class Identity {
     return chat.welcome(id, this.#peer(request, params, id), formerLife(params));
   }
 
-  async #make(request: Request, params: Params): Promise<{ session: Session; token: string }> {
+  async #make(request: IncomingMessage, params: Params): Promise<{ session: Session; token: string }> {
     const { chat, rates, origins } = this.options;
     rates.newClient(origins.address(request));
     const token = chat.tokens.issue(Date.now());
@@ -170,7 +169,7 @@ export class Identity {
   /** `__room` says where the client was before its record was lost. It is no more than a hint: the hooks decide. */
   async #backInto(session: Session, peer: Peer, cookie: string | undefined): Promise<void> {
     const { chat } = this.options;
-    // cookie-parser has decoded it; the signature is after the last dot, and holds none.
+    // It is decoded already; the signature is after the last dot, and holds none.
     const dot = cookie?.lastIndexOf('.') ?? -1;
     if (cookie === undefined || dot < 1) return;
     const room = cookie.slice(0, dot);
@@ -184,7 +183,7 @@ export class Identity {
   }
 
   #identified(
-    request: Request,
+    request: IncomingMessage,
     params: Params,
     session: Session,
     more: Partial<Pick<Identified, 'cookies' | 'acknowledged' | 'token'>> = {},
@@ -193,19 +192,19 @@ export class Identity {
     const client = new Client(chat, session, this.#peer(request, params, session.id), rates);
     return {
       client,
-      cookies: more.cookies ?? new Map<string, string>(),
+      cookies: more.cookies ?? NO_COOKIES,
       acknowledged: more.acknowledged,
       secure: this.#secure(request),
       token: more.token,
     };
   }
 
-  #bearer(request: Request): TokenReading | undefined {
+  #bearer(request: IncomingMessage): TokenReading | undefined {
     const found = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     return found === undefined ? undefined : this.options.chat.tokens.read(found);
   }
 
-  #sessionCookie(request: Request): string | undefined {
+  #sessionCookie(request: IncomingMessage): string | undefined {
     return requestCookie(request, this.options.cookieKey);
   }
 
@@ -214,7 +213,7 @@ export class Identity {
     return reading?.outcome === 'ours' ? reading : undefined;
   }
 
-  #secure(request: Request): boolean {
+  #secure(request: IncomingMessage): boolean {
     return this.options.origins.secure(request);
   }
 
@@ -222,13 +221,13 @@ export class Identity {
     return Math.ceil(sessionTTL(this.options.chat.settings) / 1000) + COOKIE_GRACE;
   }
 
-  #cookie(request: Request, token: string): [string, string] {
+  #cookie(request: IncomingMessage, token: string): [string, string] {
     const { cookieKey } = this.options;
     return [cookieKey, setCookie(cookieKey, token, { secure: this.#secure(request), maxAge: this.#maxAge })];
   }
 
   /** The token and the first `chatAck` with it: a client that then brings only the one back keeps no jar. */
-  #cookies(request: Request, token: string, session: Session): Cookies {
+  #cookies(request: IncomingMessage, token: string, session: Session): Cookies {
     return new Map([this.#cookie(request, token), [ACK_COOKIE, this.ackCookie(session, 0, this.#secure(request))]]);
   }
 
@@ -236,7 +235,7 @@ export class Identity {
     return this.options.chat.tokens.sign('room', `${client} ${room}`);
   }
 
-  #peer(request: Request, params: Params, id: string): Peer {
+  #peer(request: IncomingMessage, params: Params, id: string): Peer {
     return {
       type: 'web',
       fingerprint: id,

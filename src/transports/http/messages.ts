@@ -1,10 +1,10 @@
 /** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
-import type { Request, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Feed, Page } from '../../core/feed';
 import { pageJson, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
 import { sessionTTL } from '../../core/settings';
-import { cookieHeaders, type Cookies } from './cookies';
+import { withCookies, type Cookies } from './cookies';
 import { ACK_COOKIE, type Identified, type Identity } from './identity';
 import type { Parked, Parking } from './parking';
 import type { PlaceKeeper, Places } from './places';
@@ -31,8 +31,8 @@ interface Start {
 const MAX_WAIT = 60;
 
 export async function answerMessages(
-  request: Request,
-  response: Response,
+  request: IncomingMessage,
+  response: ServerResponse,
   who: Identified,
   reading: Reading,
   headers: Readonly<Record<string, string>>,
@@ -98,7 +98,7 @@ class Answer {
   readonly #from: Places;
 
   constructor(
-    readonly response: Response,
+    readonly response: ServerResponse,
     readonly who: Identified,
     readonly reading: Reading,
     readonly start: Start,
@@ -127,12 +127,12 @@ class Answer {
     }
     const body = pageJson(who.client, page);
     const text = Object.keys(more).length === 0 ? body : `${body.slice(0, -1)},${JSON.stringify(more).slice(1)}`;
-    sendJson(response, 200, text, { ...this.headers, ...cookieHeaders(cookies) });
+    sendJson(response, 200, text, withCookies(this.headers, cookies));
   }
 
   fail(error: unknown): void {
     const { response, who, options, headers } = this;
-    sendError(response, error, options.returnErrorCodes, { ...headers, ...cookieHeaders(who.cookies) });
+    sendError(response, error, options.returnErrorCodes, withCookies(headers, who.cookies));
   }
 
   /** The cookie whose coming back says that this answer arrived. */

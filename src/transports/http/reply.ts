@@ -12,14 +12,24 @@ const ALWAYS = {
   Vary: 'Origin, Cookie',
 } as const;
 
+/** The same as Node takes it with the least work. */
+const ALWAYS_LIST: readonly string[] = Object.entries(ALWAYS).flat();
+
+/** For an answer with no headers of its own: most of them. */
+export const NO_HEADERS: Readonly<Record<string, never>> = Object.freeze({});
+
+/** @param bytes of the body, where they were counted already */
 export function sendJson(
   response: ServerResponse,
   status: number,
   body: string,
-  headers: OutgoingHttpHeaders = {},
+  headers: OutgoingHttpHeaders = NO_HEADERS,
+  bytes = Buffer.byteLength(body),
 ): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, { ...ALWAYS, 'Content-Length': Buffer.byteLength(body), ...headers });
+  const length = String(bytes);
+  if (headers === NO_HEADERS) response.writeHead(status, [...ALWAYS_LIST, 'Content-Length', length]);
+  else response.writeHead(status, { ...ALWAYS, 'Content-Length': length, ...headers });
   response.end(body);
 }
 

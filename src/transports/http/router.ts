@@ -1,18 +1,18 @@
 /** The HTTP door: checks who may ask, finds out who asks, runs the action and answers. */
-import cookieParser from 'cookie-parser';
-import express, { type NextFunction, type Request, type Response, type Router } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, { type Request, type Router } from 'express';
 import { ChatError } from '../../protocol/errors';
 import type { Actions } from '../../core/action';
 import type { Logger } from '../../core/logger';
 import { Reading } from '../../core/reading';
 import type { Guard } from '../guard';
-import { fromBodyParser } from './body';
-import { cookieHeaders, type Cookies } from './cookies';
+import { readBody, type ChatRequest } from './body';
+import { NO_COOKIES, withCookies, type Cookies } from './cookies';
 import { ROOM_COOKIE, type Identified, type Identity } from './identity';
 import { answerMessages, type MessagesOptions } from './messages';
 import { bodyParams, queryParams, type Params } from './params';
 import { PlaceKeeper } from './places';
-import { sendError, sendJson } from './reply';
+import { NO_HEADERS, sendError, sendJson } from './reply';
 
 export interface RouterOptions<Api> extends Omit<MessagesOptions, 'places'> {
   readonly actions: Actions<Api>;
@@ -29,53 +29,72 @@ export interface ChatRouters {
   readonly chat: Router;
   /** `/api`: any action, named by the path or by `action`. */
   readonly api: Router;
+  /**
+   * What the two do at `/chat` and `/api`, for a server of our own: Express, which has nothing to decide here, would
+   * cost more than the answer. False when the request is for somebody else.
+   */
+  readonly direct: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
 /** Methods that say and change nothing for anybody else. */
 const READS: ReadonlySet<unknown> = new Set(['messages', 'roomView', 'detailsView', 'history']);
 
 /** Which action a request means. */
-type NameOf = (request: Request, params: Params) => unknown;
+type NameOf = (params: Params) => unknown;
+
+const chatName: NameOf = () => 'chat';
+const askedName: NameOf = (params) => params['action'];
+const ACTION = /^\/([^/]+)\/?$/;
 
 export function createRouters<Api>(options: RouterOptions<Api>): ChatRouters {
-  const { bodyBytes } = options;
   const door = new Door({ ...options, places: new PlaceKeeper() });
-  // One parser for every content type: what the bytes mean is decided once, by bodyParams. Nothing is inflated.
-  const body = express.raw({ type: () => true, inflate: false, limit: bodyBytes === 0 ? Infinity : bodyBytes });
-  const cookies = cookieParser();
-  const routerFor = (nameOf: NameOf): Router => {
+  const routerFor = (nameAt: (path: string) => NameOf): Router => {
     const router = express.Router();
-    router.use(cookies, body);
-    router.all(/.*/, (request: Request, response: Response) => door.answer(request, response, nameOf));
-    router.use((error: unknown, request: Request, response: Response, next: NextFunction) => {
-      if (response.headersSent) next(error);
-      else sendError(response, fromBodyParser(error), options.returnErrorCodes, options.guard.cors(request));
-    });
+    router.all(/.*/, (request: Request, response) => door.answer(request, response, nameAt(request.path)));
     return router;
   };
+  const apiNameAt = (path: string): NameOf => {
+    const named = ACTION.exec(path)?.[1];
+    if (named !== undefined) return () => named;
+    if (path === '/') return askedName;
+    return () => {
+      throw new ChatError('unknown_action');
+    };
+  };
   return {
-    chat: routerFor((request) => {
-      if (request.path !== '/') throw new ChatError('not_found', request.path);
-      return 'chat';
+    chat: routerFor((path) => {
+      if (path === '/') return chatName;
+      return () => {
+        throw new ChatError('not_found', path);
+      };
     }),
-    api: routerFor((request, params) => {
-      const named = /^\/([^/]+)\/?$/.exec(request.path)?.[1];
-      if (named === undefined && request.path !== '/') throw new ChatError('unknown_action');
-      return named ?? params['action'];
-    }),
+    api: routerFor(apiNameAt),
+    direct: (request, response) => {
+      const { url = '' } = request;
+      const query = url.indexOf('?');
+      const path = query < 0 ? url : url.slice(0, query);
+      let name: NameOf;
+      if (path === '/chat/' || path === '/chat') name = chatName;
+      else if (path === '/api') name = askedName;
+      else if (path.startsWith('/api/')) name = apiNameAt(path.slice('/api'.length));
+      else return false;
+      void door.answer(request, response, name);
+      return true;
+    },
   };
 }
 
 class Door<Api> {
   constructor(readonly options: RouterOptions<Api> & MessagesOptions) {}
 
-  async answer(request: Request, response: Response, nameOf: NameOf): Promise<void> {
-    const { guard, actions, returnErrorCodes, logger } = this.options;
-    let headers: Readonly<Record<string, string>> = {};
-    let cookies: Cookies = new Map();
+  /** Never rejects: whatever goes wrong is answered. */
+  async answer(request: ChatRequest, response: ServerResponse, nameOf: NameOf): Promise<void> {
+    const { guard, actions, returnErrorCodes, logger, bodyBytes } = this.options;
+    let headers: Readonly<Record<string, string>> = NO_HEADERS;
+    let cookies: Cookies = NO_COOKIES;
     try {
       guard.checkHost(request);
-      headers = guard.cors(request) ?? {};
+      headers = guard.cors(request) ?? NO_HEADERS;
       if (request.method === 'OPTIONS') {
         preflight(response, headers);
         return;
@@ -87,8 +106,9 @@ class Door<Api> {
       }
       // What comes over a connection that a proxy kept is answered still; the next request goes to another node.
       if (this.options.draining()) response.shouldKeepAlive = false;
-      const params = paramsOf(request);
-      const action = actions.find(nameOf(request, params), 'web');
+      const body = request.method === 'POST' ? readBody(request, bodyBytes) : undefined;
+      const params = paramsOf(request, body instanceof Promise ? await body : body);
+      const action = actions.find(nameOf(params), 'web');
       const chatting = action.name === 'chat';
       // Before anybody is made a client, and a member of the default room.
       if (chatting && !this.#chatEnabled) throw new ChatError('chat_disabled');
@@ -115,10 +135,10 @@ class Door<Api> {
       if (chatting && params['method'] === 'roomChange') cookies = this.#withRoom(who, result as { room: string });
       const token = who.token === undefined ? {} : { session: who.token };
       const answer = JSON.stringify({ ...token, ...(result as object | undefined) });
-      sendJson(response, 200, answer, { ...headers, ...cookieHeaders(cookies) });
+      sendJson(response, 200, answer, withCookies(headers, cookies));
     } catch (error) {
-      if (!(error instanceof ChatError)) logger.error({ err: error, path: request.path }, 'a request failed');
-      sendError(response, error, returnErrorCodes, { ...headers, ...cookieHeaders(cookies) });
+      if (!(error instanceof ChatError)) logger.error({ err: error, path: pathOf(request) }, 'a request failed');
+      sendError(response, error, returnErrorCodes, withCookies(headers, cookies));
     }
   }
 
@@ -126,7 +146,7 @@ class Door<Api> {
     return this.options.identity.options.chat.settings.httpClientMessageTTL !== null;
   }
 
-  #whoAsks(request: Request, params: Params, connecting: boolean): Promise<Identified> {
+  #whoAsks(request: IncomingMessage, params: Params, connecting: boolean): Promise<Identified> {
     const { identity, guard } = this.options;
     if (connecting) return identity.connect(request, params);
     return identity.identify(request, params, guard.isAnonymous(request));
@@ -137,25 +157,28 @@ class Door<Api> {
   }
 }
 
-/** What the request asks for: its body before its query, and what an EventSource, which has neither, says by headers. */
-function paramsOf(request: Request): Params {
-  const query = queryParams(request);
-  const posted = request.method === 'POST' ? bodyParams(request, request.body as unknown) : {};
-  const params: Params = { ...query, ...posted };
-  const { accept = '' } = request.headers;
-  const lastEventId = request.headers['last-event-id'];
-  const stream =
-    params['stream'] ??
-    (accept.includes('text/event-stream') ? 'sse' : accept.includes('application/x-ndjson') ? 'ndjson' : undefined);
-  return {
-    ...params,
-    ...(stream === undefined ? {} : { stream }),
-    // An EventSource repeats its URL when it comes back, with the cursor it began with.
-    ...(typeof lastEventId === 'string' && lastEventId !== '' ? { after: lastEventId } : {}),
-  };
+/** Without the query, which may hold what nobody is to read in a log. */
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? '';
 }
 
-function preflight(response: Response, cors: Readonly<Record<string, string>>): void {
+/** What the request asks for: its body before its query, and what an EventSource, which has neither, says by headers. */
+function paramsOf(request: IncomingMessage, body: unknown): Params {
+  const query = queryParams(request);
+  const params: Record<string, unknown> =
+    request.method === 'POST' ? { ...query, ...bodyParams(request, body) } : { ...query };
+  const { accept } = request.headers;
+  const lastEventId = request.headers['last-event-id'];
+  if (accept !== undefined && params['stream'] === undefined) {
+    if (accept.includes('text/event-stream')) params['stream'] = 'sse';
+    else if (accept.includes('application/x-ndjson')) params['stream'] = 'ndjson';
+  }
+  // An EventSource repeats its URL when it comes back, with the cursor it began with.
+  if (typeof lastEventId === 'string' && lastEventId !== '') params['after'] = lastEventId;
+  return params;
+}
+
+function preflight(response: ServerResponse, cors: Readonly<Record<string, string>>): void {
   const allowed = cors['Access-Control-Allow-Origin'] !== undefined;
   const methods = {
     'Access-Control-Allow-Methods': 'GET, POST',

@@ -13,12 +13,17 @@ export interface HttpLimits {
   readonly handshake: number;
 }
 
+export type Direct = (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
+
+const nobody: Direct = () => false;
+
 /**
  * Express calls `Object.setPrototypeOf` on every request and response, which V8 punishes with a fivefold cost. Handing
  * it objects that have its prototypes from birth makes that call do nothing: the server makes them of classes whose
  * prototypes are the app's.
+ * @param direct asked first: true when it answers by itself
  */
-export function createExpressServer(app: Express, limits: HttpLimits): http.Server {
+export function createExpressServer(app: Express, limits: HttpLimits, direct: Direct = nobody): http.Server {
   class Request extends http.IncomingMessage {}
   class Response<R extends http.IncomingMessage = http.IncomingMessage> extends http.ServerResponse<R> {}
   Object.setPrototypeOf(Request.prototype, app.request);
@@ -29,7 +34,9 @@ export function createExpressServer(app: Express, limits: HttpLimits): http.Serv
 
   // Node looks for those who are over their time every 30 s only, unless it is told.
   const options = { IncomingMessage: Request, ServerResponse: Response, connectionsCheckingInterval: 1000 };
-  const server = http.createServer(options, app);
+  const server = http.createServer(options, (request, response) => {
+    if (!direct(request, response)) app(request, response);
+  });
   return limited(server, limits);
 }
 

@@ -1,6 +1,6 @@
 /** Streams over HTTP: server-sent events and NDJSON, as fast as the peer takes them, from the log and from nowhere else. */
 import type { Socket } from 'node:net';
-import type { Request, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ndjsonLine, serverSentEvent } from '../../protocol/frames';
 import { ChatError } from '../../protocol/errors';
 import { cursorOf } from '../../core/cursors';
@@ -8,7 +8,7 @@ import type { Feed, Page } from '../../core/feed';
 import type { Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
 import { SlowPeers, type Watched } from '../slow-peers';
-import { cookieHeaders } from './cookies';
+import { withCookies } from './cookies';
 import type { Identified } from './identity';
 import type { PlaceKeeper, Places } from './places';
 
@@ -53,7 +53,7 @@ export class Streams {
   }
 
   /** @throws ChatError too_many_requests, or why a log cannot be read; nothing was answered then */
-  async serve(request: Request, response: Response, asked: Asked): Promise<void> {
+  async serve(request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> {
     const { who, reading, places } = asked;
     const { chat, id } = who.client;
     this.#enter(id);
@@ -129,7 +129,7 @@ class Stream implements Watched {
   #unsaved: Places | undefined;
 
   constructor(
-    readonly response: Response,
+    readonly response: ServerResponse,
     readonly asked: Asked,
     readonly session: Session,
     readonly feed: Feed,
@@ -150,8 +150,7 @@ class Stream implements Watched {
       // nginx and the proxies that follow it would collect a stream until it ends.
       'X-Accel-Buffering': 'no',
       Vary: 'Origin, Cookie, Accept',
-      ...asked.headers,
-      ...cookieHeaders(asked.who.cookies),
+      ...withCookies(asked.headers, asked.who.cookies),
     });
     response.flushHeaders();
     response.on('error', () => response.destroy());
