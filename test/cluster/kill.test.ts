@@ -1,12 +1,12 @@
 /** A node is killed: its clients go on elsewhere, and those who were only there are gone, each with one leave. */
 import { TcpClient, WsClient } from '../support/clients';
-import { Command } from '../support/command';
+import { Command, type Listening } from '../support/command';
 import { eventually } from '../support/eventually';
 import { noteFault } from '../support/figures';
 import { arrived, type HttpClient } from '../support/http-client';
-import { startServer } from '../support/server';
+import { startServer, type ServerUnderTest } from '../support/server';
 import { redisSettings } from '../support/store-settings';
-import { endTrials, nobodyTold, Trial } from '../support/trial';
+import { endTrials, nobodyTold, pause, Trial } from '../support/trial';
 
 afterEach(endTrials);
 
@@ -31,15 +31,22 @@ async function since(client: HttpClient, cursor: string): Promise<Presence[]> {
   }
 }
 
-test('a node is killed (kill -9)', async () => {
+/** Two nodes, the first of which is a process that can be stopped and killed. */
+async function twoNodes(nodeLease: number): Promise<Listening & { doomed: Command; survivor: ServerUnderTest }> {
   const redis = redisSettings();
   const doomed = new Command(['--port', '0', '--socket-port', '0', '--redis-url', String(redis.url)], {
     EARSHOT_REDIS_PREFIX: redis.prefix,
-    EARSHOT_GENERAL_NODE_LEASE: String(LEASE),
+    EARSHOT_GENERAL_NODE_LEASE: String(nodeLease),
     EARSHOT_LIMITS_SAYS_PER_SECOND: '0',
   });
-  const survivor = await startServer({ config: { redis, general: { nodeLease: LEASE } } });
-  const { url, tcpPort } = await doomed.listening();
+  const survivor = await startServer({ config: { redis, general: { nodeLease } } });
+  return { ...(await doomed.listening()), doomed, survivor };
+}
+
+const leaves = (all: readonly Presence[]): Presence[] => all.filter(({ event }) => event === 'leave');
+
+test('a node is killed (kill -9)', async () => {
+  const { doomed, survivor, url, tcpPort } = await twoNodes(LEASE);
   const trial = await Trial.on('a node killed (kill -9), clients go on elsewhere', 'nothing lost, nobody told', [
     url,
     survivor.url,
@@ -55,27 +62,45 @@ test('a node is killed (kill -9)', async () => {
 
   const killedAt = Date.now();
   await doomed.kill();
-  const left = (all: readonly Presence[]): Presence[] => all.filter(({ event }) => event === 'leave');
-  await eventually(async () => left(await since(watcher, before.cursor)).length >= ids.length);
+  await eventually(async () => leaves(await since(watcher, before.cursor)).length >= ids.length);
   expect(await trial.settle()).toEqual([]);
   expect(trial.told).toEqual(nobodyTold);
 
   const after = await watcher.ok('roomView');
   const told = await since(watcher, before.cursor);
   // Exactly those, each once: nobody who went on at the other node was ever away.
-  expect(left(told).map(({ id }) => id).sort()).toEqual(ids); // prettier-ignore
+  expect(leaves(told).map(({ id }) => id).sort()).toEqual(ids); // prettier-ignore
   const members = new Set<string>(before.roomStatus.members);
   for (const { event, id } of told) {
     if (event === 'join') members.add(id);
     else members.delete(id);
   }
   expect([...members].sort()).toEqual([...after.roomStatus.members].sort());
-  const last = Math.max(...left(told).map(({ at }) => at)) - killedAt;
-  const first = Math.min(...left(told).map(({ at }) => at)) - killedAt;
+  const last = Math.max(...leaves(told).map(({ at }) => at)) - killedAt;
+  const first = Math.min(...leaves(told).map(({ at }) => at)) - killedAt;
   expect(first).toBeGreaterThan(0);
   noteFault({
     fault: 'a node killed (kill -9), clients that were only there',
     expected: `gone within the lease (here ${LEASE / 1000} s) and a look at it, one leave each`,
-    more: `${left(told).length} of ${ids.length} left once, the last ${(last / 1000).toFixed(1)} s after the kill`,
+    more: `${leaves(told).length} of ${ids.length} left once, the last ${(last / 1000).toFixed(1)} s after the kill`,
   });
+});
+
+test('a node stands still for 3 s: what came meanwhile is late, and nobody is thought gone', async () => {
+  const { doomed, survivor, url, tcpPort } = await twoNodes(15_000);
+  const trial = await Trial.on('a node stands still for 3 s (SIGSTOP)', 'late, not lost; nobody leaves', [
+    url,
+    survivor.url,
+  ]);
+  const [there, watcher] = [await TcpClient.connect(tcpPort), await arrived(survivor)];
+  const before = await watcher.ok('roomView');
+  expect(before.roomStatus.members).toContain(there.id);
+  doomed.signal('SIGSTOP');
+  await pause(3000);
+  doomed.signal('SIGCONT');
+  expect(await trial.settle()).toEqual([]);
+  expect(trial.told).toEqual(nobodyTold);
+  expect(leaves(await since(watcher, before.cursor))).toEqual([]);
+  const newest = [...trial.crowd.accepted.values()].at(-1);
+  await there.heard.next(({ message }) => message === newest);
 });
