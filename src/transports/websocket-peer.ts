@@ -89,7 +89,8 @@ export class WebSocketPeer<Api> {
       this.#read(data, isBinary);
     });
     webSocket.on('close', (code: number) => {
-      this.#conversation.end(code === 1000 || code === 1001 || code === 1005);
+      // 1001 is a page that goes away, and most of those are being loaded anew.
+      this.#conversation.end(code === 1000 || code === 1005);
     });
   }
 

@@ -30,6 +30,7 @@ const shown = (wrong: readonly Import[]): string[] => wrong.map(({ from, to }) =
 /** What the files of a floor may import: files below these folders, and these packages. */
 const floors: readonly { floor: string; files: string[]; packages: (string | RegExp)[] }[] = [
   { floor: 'src/protocol/', files: ['src/protocol/'], packages: [] },
+  { floor: 'src/client/', files: ['src/client/', 'src/protocol/message'], packages: ['ws'] },
   { floor: 'src/core/', files: ['src/core/', 'src/protocol/'], packages: [/^node:crypto$/, 'zod'] },
   { floor: 'src/store/', files: ['src/store/', 'src/core/', 'src/protocol/'], packages: [/^node:/, 'ioredis'] },
   {
@@ -59,6 +60,11 @@ test.each(floors)('$floor imports nothing from above', ({ floor, files, packages
 test('the core knows the Store interface and no store; transports know none either', () => {
   const stores = all.filter(({ from, to }) => to.startsWith('src/store/') && !from.startsWith('src/store/'));
   expect([...new Set(stores.map(({ from }) => from))].sort()).toEqual(['src/index.ts', 'src/server.ts']);
+});
+
+test('what pages load of the client is all ours', () => {
+  const own = all.filter(({ from }) => from.startsWith('src/client/') && from !== 'src/client/node.ts');
+  expect(shown(own.filter(({ to }) => !to.startsWith('src/')))).toEqual([]);
 });
 
 test('nothing imports the command', () => {

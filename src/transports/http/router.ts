@@ -12,6 +12,7 @@ import { ROOM_COOKIE, type Identified, type Identity } from './identity';
 import { answerMessages, type MessagesOptions } from './messages';
 import { bodyParams, queryParams, type Params } from './params';
 import { PlaceKeeper } from './places';
+import { serveClient } from './pages';
 import { NO_HEADERS, sendError, sendJson } from './reply';
 
 export interface RouterOptions<Api> extends Omit<MessagesOptions, 'places'> {
@@ -48,8 +49,7 @@ const ACTION = /^\/([^/]+)\/?$/;
 
 export function createRouters<Api>(options: RouterOptions<Api>): ChatRouters {
   const door = new Door({ ...options, places: new PlaceKeeper() });
-  const routerFor = (nameAt: (path: string) => NameOf): Router => {
-    const router = express.Router();
+  const routerFor = (nameAt: (path: string) => NameOf, router = express.Router()): Router => {
     router.all(/.*/, (request: Request, response) => door.answer(request, response, nameAt(request.path)));
     return router;
   };
@@ -62,12 +62,15 @@ export function createRouters<Api>(options: RouterOptions<Api>): ChatRouters {
     };
   };
   return {
-    chat: routerFor((path) => {
-      if (path === '/') return chatName;
-      return () => {
-        throw new ChatError('not_found', path);
-      };
-    }),
+    chat: routerFor(
+      (path) => {
+        if (path === '/') return chatName;
+        return () => {
+          throw new ChatError('not_found', path);
+        };
+      },
+      express.Router().get('/client.js', serveClient),
+    ),
     api: routerFor(apiNameAt),
     direct: (request, response) => {
       const { url = '' } = request;

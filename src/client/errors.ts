@@ -1,0 +1,39 @@
+/** What can go wrong, with the server's own codes, and what is worth another try. */
+
+/** docs/errors.md has the server's codes. The client's own: `unreachable`, `outcome_unknown`, `closed`, `unusable`. */
+export class ChatError extends Error {
+  override readonly name = 'ChatError';
+
+  /** @param retryAfter seconds after which trying again makes sense, where the server said so */
+  constructor(
+    readonly code: string,
+    message: string = code,
+    readonly retryAfter?: number,
+  ) {
+    super(message);
+  }
+}
+
+const passing = new Set([
+  'unreachable',
+  'too_many_requests',
+  'too_many_pending',
+  'capacity',
+  'shutting_down',
+  'store_unavailable',
+  'outcome_unknown',
+]);
+
+/** The same may work a little later. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof ChatError && passing.has(error.code);
+}
+
+/** The server does not know the token (any more): a new client has to be made. */
+export function isForgotten(error: unknown): boolean {
+  return error instanceof ChatError && (error.code === 'session_expired' || error.code === 'session_unknown');
+}
+
+export function asChatError(error: unknown): ChatError {
+  return error instanceof ChatError ? error : new ChatError('unreachable', String(error));
+}
