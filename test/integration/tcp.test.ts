@@ -1,11 +1,11 @@
 /** What a TCP client sees: PROTOCOL 5, line by line. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { Gate, repeat } from '../compat/actions';
+import { makeCertificate, type Certificate } from '../support/certificate';
 import { startServer } from '../support/server';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
 
@@ -491,25 +491,23 @@ describe('who may come in', () => {
 
 describe('TLS', () => {
   let folder: string;
+  let certificate: Certificate;
   beforeAll(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'earshot-tls-'));
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'key.pem'];
-    const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
-    const args = ['req', '-x509', ...key, '-out', 'cert.pem', '-days', '1', ...name];
-    execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+    certificate = makeCertificate(folder);
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   const start = () =>
     startServer({
       config: {
-        servers: { socket: { tls: { cert: path.join(folder, 'cert.pem'), key: path.join(folder, 'key.pem') } } },
+        servers: { socket: { tls: certificate } },
       },
     });
 
   test('is the same inside', async () => {
     const { tcpPort, url } = await start();
-    const ann = await TcpClient.connectTls(tcpPort, readFileSync(path.join(folder, 'cert.pem'), 'utf8'));
+    const ann = await TcpClient.connectTls(tcpPort, readFileSync(certificate.cert, 'utf8'));
     const bob = await WsClient.connect(url);
     expect((await ann.line('say secrets')).data).toMatchObject({ room: 'defaultRoom' });
     expect(await bob.heard.next()).toMatchObject({ message: 'secrets', from: ann.id });
@@ -522,7 +520,7 @@ describe('TLS', () => {
 
   test('answers who closes its side first', async () => {
     const { tcpPort } = await start();
-    const ca = readFileSync(path.join(folder, 'cert.pem'));
+    const ca = readFileSync(certificate.cert);
     const received = await new Promise<string>((resolve, reject) => {
       let text = '';
       const socket = tls.connect({ port: tcpPort, host: '127.0.0.1', ca, servername: 'localhost' });

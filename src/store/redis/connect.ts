@@ -41,16 +41,18 @@ export function connect(address: RedisAddress, timing: RedisTiming, role: 'comma
       enableAutoPipelining: true,
       shardedSubscribers: role === 'announcements',
       clusterRetryStrategy: retryStrategy,
-      redisOptions: common,
+      redisOptions: { ...credentials(address.nodes), ...common },
     });
   }
   if (address.sentinels && address.sentinels.length > 0) {
+    const { username, password } = credentials(address.sentinels);
     return new Redis({
       ...common,
       retryStrategy,
       sentinels: address.sentinels.map(hostAndPort),
       name: address.name ?? 'mymaster',
       sentinelRetryStrategy: retryStrategy,
+      ...definedOnly({ sentinelUsername: username, sentinelPassword: password }),
       ...(common.tls ? { sentinelTLS: common.tls, enableTLSForSentinelMode: true } : {}),
     });
   }
@@ -63,14 +65,29 @@ export function disconnect(client: Client): void {
   if (client instanceof Redis) (client.stream as Redis['stream'] | undefined)?.destroy();
 }
 
-function tlsOptions({ tls }: RedisAddress): RedisOptions['tls'] {
-  if (!tls?.enable) return undefined;
-  return definedOnly({ ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.servername });
+/** One address that says `rediss://` says it for all: what a cluster or a sentinel tells of has no scheme. */
+function tlsOptions({ url, nodes, sentinels, tls }: RedisAddress): RedisOptions['tls'] {
+  const addresses = [url, ...(nodes ?? []), ...(sentinels ?? [])];
+  if (!tls?.enable && !addresses.some((address) => address?.startsWith('rediss:'))) return undefined;
+  return definedOnly({ ca: tls?.ca, cert: tls?.cert, key: tls?.key, servername: tls?.servername });
+}
+
+function urlOf(node: string): URL {
+  return new URL(node.includes('://') ? node : `redis://${node}`);
 }
 
 function hostAndPort(node: string): { host: string; port: number } {
-  const url = new URL(node.includes('://') ? node : `redis://${node}`);
+  const url = urlOf(node);
   return { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? 6379 : Number(url.port) };
+}
+
+/** What the first of them that names any says, for all of them. */
+function credentials(nodes: readonly string[]): { username?: string; password?: string } {
+  const url = nodes.map(urlOf).find(({ username, password }) => username !== '' || password !== '');
+  const [username, password] = [url?.username, url?.password].map((part) =>
+    part ? decodeURIComponent(part) : undefined,
+  );
+  return definedOnly({ username, password });
 }
 
 function definedOnly<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
