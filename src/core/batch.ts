@@ -3,6 +3,7 @@ import { tcpLine, webSocketFrame } from '../protocol/frames';
 import { entryIdParts, type EntryId } from '../protocol/entry-id';
 import { completePresence, completeStored } from '../protocol/message';
 import type { Entry, Match, Topic } from './entry';
+import type { Page } from './feed';
 import type { Loss } from './verdict';
 
 /** How one JSON text becomes bytes on a link that is pushed to. */
@@ -48,12 +49,18 @@ export class LogEntry {
   }
 }
 
+/** Pages made of one batch: as many as there are other logs read with it; beyond this each reader makes its own. */
+const PAGES = 64;
+
 export class Batch {
   /** Someone may not hear all of it: an entry has a match. */
   readonly selective: boolean;
+  /** Characters of all its entries. */
+  readonly length: number;
   readonly #speakers: ReadonlySet<string>;
   #websocket: Buffer | undefined;
   #tcp: Buffer | undefined;
+  #pages: Map<string, Page> | undefined;
 
   /** @param end where the reader stands after it */
   constructor(
@@ -64,11 +71,14 @@ export class Batch {
   ) {
     let selective = false;
     const speakers = new Set<string>();
+    let length = 0;
     for (const entry of entries) {
+      length += entry.json.length;
       if (entry.match) selective = true;
       if (entry.speaker !== '') speakers.add(entry.speaker);
     }
     this.selective = selective;
+    this.length = length;
     this.#speakers = speakers;
   }
 
@@ -80,6 +90,17 @@ export class Batch {
   joined(format: PushFormat): Buffer {
     if (format === 'websocket') return (this.#websocket ??= this.#join(format));
     return (this.#tcp ??= this.#join(format));
+  }
+
+  /** What it is together with the places in other logs that `others` names, for feeds. */
+  page(others: string, make: () => Page): Page {
+    this.#pages ??= new Map();
+    let page = this.#pages.get(others);
+    if (!page) {
+      page = make();
+      if (this.#pages.size < PAGES) this.#pages.set(others, page);
+    }
+    return page;
   }
 
   #join(format: PushFormat): Buffer {

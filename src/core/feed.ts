@@ -4,21 +4,42 @@ import type { Gap } from '../protocol/message';
 import type { Batch, LogEntry } from './batch';
 import type { Chat } from './chat';
 import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
-import { hears, hearThrough, type Heard, type Listener } from './hear';
+import { hears, hearsAll, hearThrough, type Heard, type Listener } from './hear';
 import { gapOf } from './verdict';
 import type { Start } from './push';
 import type { HeardRoom, Hearer } from './session';
 import { readBatch, type Reader, type Tail } from './tail';
 
-/** One answer's worth. */
-export interface Page {
-  readonly heard: readonly Heard[];
-  /** Told before what follows them. */
-  readonly gaps: readonly Gap[];
-  /** Where the reader stands before the first thing heard, what is lost behind it. */
-  readonly from: ReadonlyMap<Topic, EntryId>;
-  /** Where it stands after the page. */
-  readonly places: ReadonlyMap<Topic, EntryId>;
+/** One answer's worth; shared by all who are given the same. */
+export class Page {
+  /** What is made of it for a transport, each at most once: see `made`. */
+  readonly #made = new Map<string, unknown>();
+
+  /**
+   * @param gaps told before what follows them
+   * @param from where the reader stands before the first thing heard, what is lost behind it
+   * @param places where it stands after the page; of a client's own log only when something was in it
+   */
+  constructor(
+    readonly heard: readonly Heard[],
+    readonly gaps: readonly Gap[],
+    readonly from: ReadonlyMap<Topic, EntryId>,
+    readonly places: ReadonlyMap<Topic, EntryId>,
+  ) {}
+
+  get isEmpty(): boolean {
+    return this.heard.length === 0 && this.gaps.length === 0;
+  }
+
+  /** A form of this page, made by whoever asks first; the same page is the same in it for everybody. */
+  made<T>(form: string, make: (page: Page) => T): T {
+    let made = this.#made.get(form) as T | undefined;
+    if (made === undefined) {
+      made = make(this);
+      this.#made.set(form, made);
+    }
+    return made;
+  }
 }
 
 interface Track {
@@ -35,6 +56,8 @@ export class Feed implements Reader, Hearer {
   readonly #tracks = new Map<Topic, Track>();
   readonly #removed = new Set<Topic>();
   #open = true;
+  /** It has read past something since it began, be it that nothing of it was for this client. */
+  moved = false;
   /** Called when there may be more, or when it is over. */
   onWake: (() => void) | undefined;
 
@@ -66,14 +89,12 @@ export class Feed implements Reader, Hearer {
     return places;
   }
 
-  /** What there is now, and moves on past it. Rejects with a ChatError when a log cannot be read; nothing has moved then. */
-  async next(limit: number): Promise<Page> {
-    for (;;) {
-      const tracks = [...this.#tracks.values()];
-      const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, limit)));
-      const page = await this.#assemble(tracks, batches, limit);
-      if (page) return page;
-    }
+  /**
+   * What there is now, and moves on past it: at once where all of it is known here, in one piece with everybody who is
+   * given the same. Rejects with a ChatError when a log cannot be read; nothing has moved then.
+   */
+  next(limit: number): Page | Promise<Page> {
+    return this.#shared(limit) ?? this.#read(limit);
   }
 
   /** Nothing follows any place now, as far as this node knows; costs no read. */
@@ -137,6 +158,62 @@ export class Feed implements Reader, Hearer {
     this.#tracks.set(topic, { topic, tail, place: start.place, loss: start.loss });
   }
 
+  /**
+   * One log has something, and all of it is for this reader: then it is the same page for all who stand at these places.
+   * Undefined when there is anything else to think of.
+   */
+  #shared(limit: number): Page | undefined {
+    if (this.chat.middleware.hasSay) return undefined;
+    let growing: Track | undefined;
+    let others = '';
+    for (const track of this.#tracks.values()) {
+      const { tail, topic, place, loss } = track;
+      if (!tail || loss) return undefined;
+      if (tail.last === place) {
+        if (isPlace(topic, place)) others += `${topic} ${place} `;
+        continue;
+      }
+      if (growing) return undefined;
+      growing = track;
+    }
+    if (!growing?.tail) return undefined;
+    const batch = growing.tail.batch(growing.place);
+    if (batch instanceof Promise || batch.loss || batch.entries.length === 0) return undefined;
+    if (batch.entries.length > limit || batch.length > PAGE_BYTES || !hearsAll(batch, this.listener)) return undefined;
+
+    const page = batch.page(others, () => this.#pageOf(batch));
+    growing.place = batch.end;
+    this.moved = true;
+    this.chat.counters.delivered += batch.entries.length;
+    return page;
+  }
+
+  #pageOf(batch: Batch): Page {
+    const from = new Map<Topic, EntryId>();
+    for (const { topic, place } of this.#tracks.values()) if (isPlace(topic, place)) from.set(topic, place);
+    const places = new Map(from);
+    const [first] = batch.entries;
+    if (first) {
+      from.set(first.topic, first.prev);
+      places.set(first.topic, batch.end);
+    }
+    return new Page(
+      batch.entries.map((entry) => ({ entry, json: entry.json })),
+      [],
+      from,
+      places,
+    );
+  }
+
+  async #read(limit: number): Promise<Page> {
+    for (;;) {
+      const tracks = [...this.#tracks.values()];
+      const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, limit)));
+      const page = await this.#assemble(tracks, batches, limit);
+      if (page) return page;
+    }
+  }
+
   #batch(track: Track, limit: number): Batch | Promise<Batch> {
     return track.tail ? track.tail.batch(track.place) : readBatch(this.chat.store, track.topic, track.place, limit);
   }
@@ -170,14 +247,21 @@ export class Feed implements Reader, Hearer {
     const from = new Map(places);
     for (const entry of chosen) places.set(entry.topic, entry.id);
     for (const track of tracks) {
-      track.place = places.get(track.topic) ?? track.place;
+      const place = places.get(track.topic) ?? track.place;
+      this.moved ||= place !== track.place;
+      track.place = place;
       track.loss = undefined;
     }
     this.chat.counters.delivered += heard.length;
     for (const { reason } of gaps) this.chat.counters.gap(reason);
     if (heard.length === 0 && gaps.length === 0 && more) return undefined;
-    return { heard, gaps, from, places };
+    return new Page(heard, gaps, from, places);
   }
+}
+
+/** A client's own log has none while it is empty: see cursorOf. */
+function isPlace(topic: Topic, place: EntryId): boolean {
+  return place !== BEGINNING || !topic.startsWith('client:');
 }
 
 function fitting(entries: readonly LogEntry[], limit: number): readonly LogEntry[] {

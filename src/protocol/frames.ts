@@ -36,3 +36,8 @@ export function serverSentEvent(event: string, data: string, id: string): string
 export function ndjsonLine(json: string, cursor: string): string {
   return `${json.slice(0, -1)},"cursor":"${cursor}"}\n`;
 }
+
+/** RFC 9112 section 7.1: one chunk of an HTTP body that goes on. */
+export function httpChunk(text: string): Buffer {
+  return Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+}

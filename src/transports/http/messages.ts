@@ -1,7 +1,7 @@
 /** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Feed, Page } from '../../core/feed';
-import { pageJson, type Reading } from '../../core/reading';
+import { Page, type Feed } from '../../core/feed';
+import { pageBody, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
 import { sessionTTL } from '../../core/settings';
 import { withCookies, type Cookies } from './cookies';
@@ -54,7 +54,7 @@ export async function answerMessages(
   try {
     const answer = new Answer(response, who, reading, start, feed, headers, options);
     const page = await feed.next(reading.limit);
-    if (wait === 0 || !isEmpty(page)) {
+    if (wait === 0 || !page.isEmpty) {
       await answer.send(page);
       return;
     }
@@ -88,15 +88,8 @@ async function settle({ client, acknowledged }: Identified, { places, generation
   await client.chat.store.deliver(client.id, delivery, sessionTTL(client.chat.settings));
 }
 
-function isEmpty(page: Page): boolean {
-  return page.heard.length === 0 && page.gaps.length === 0;
-}
-
 /** One answer to one poll. */
 class Answer {
-  /** Where the feed stood before it was read. */
-  readonly #from: Places;
-
   constructor(
     readonly response: ServerResponse,
     readonly who: Identified,
@@ -105,17 +98,23 @@ class Answer {
     readonly feed: Feed,
     readonly headers: Readonly<Record<string, string>>,
     readonly options: MessagesOptions,
-  ) {
-    this.#from = feed.places;
+  ) {}
+
+  /** Undefined when it is out already; most are. */
+  send(page: Page, superseded = false): Promise<void> | undefined {
+    if (page.gaps.length === 0 && (this.reading.cursorMode || !this.feed.moved)) {
+      this.#write(page, this.who.cookies, superseded);
+      return undefined;
+    }
+    return this.#sendAndKeep(page, superseded);
   }
 
-  async send(page: Page, more: object = {}): Promise<void> {
+  async #sendAndKeep(page: Page, superseded: boolean): Promise<void> {
     const { response, reading, who } = this;
     const { chat, session, connection } = who.client;
     // With the room's log its members are gone: this one was here all the time, and is one again.
     if (page.gaps.some(({ reason }) => reason === 'reset')) await chat.renewal.renew(session, connection);
-    const moved = !isEmpty(page) || [...page.places].some(([topic, place]) => this.#from.get(topic) !== place);
-    const keepsPlace = !reading.cursorMode && moved;
+    const keepsPlace = !reading.cursorMode && (!page.isEmpty || this.feed.moved);
     let cookies: Cookies = who.cookies;
     if (keepsPlace && who.acknowledged !== undefined) {
       cookies = new Map([...who.cookies, [ACK_COOKIE, await this.#deliver(page.places)]]);
@@ -125,9 +124,14 @@ class Answer {
         this.options.places.move(chat, session, page.places);
       });
     }
-    const body = pageJson(who.client, page);
-    const text = Object.keys(more).length === 0 ? body : `${body.slice(0, -1)},${JSON.stringify(more).slice(1)}`;
-    sendJson(response, 200, text, withCookies(this.headers, cookies));
+    this.#write(page, cookies, superseded);
+  }
+
+  #write(page: Page, cookies: Cookies, superseded: boolean): void {
+    const { json, bytes } = pageBody(this.who.client, page);
+    const headers = withCookies(this.headers, cookies);
+    if (superseded) sendJson(this.response, 200, `${json.slice(0, -1)},"superseded":true}`, headers);
+    else sendJson(this.response, 200, json, headers, bytes);
   }
 
   fail(error: unknown): void {
@@ -152,62 +156,95 @@ class Answer {
 
 /** Waits for something to come; the poll's end, whatever it is, is one answer and lets go of everything. */
 async function park(answer: Answer, session: Session, wait: number, parking: Parking): Promise<void> {
-  const { feed, response, reading, who } = answer;
-  const live = await who.client.chat.sessions.attach(session, feed, false);
-  let over = false;
-  let looking = false;
-  let again = false;
+  const { feed, response } = answer;
+  const live = await answer.who.client.chat.sessions.attach(session, feed, false);
+  const poll = new WaitingPoll(answer, live, parking, performance.now() + wait * 1000);
+  // It may have gone while we looked.
+  if (response.closed) {
+    poll.end();
+    return;
+  }
+  response.once('close', () => poll.end());
+  feed.onWake = () => {
+    poll.wake();
+  };
+  parking.park(poll);
+  // What came between the last look and here has woken nobody.
+  poll.wake();
+}
 
-  const end = (): boolean => {
-    if (over) return false;
-    over = true;
-    parking.leave(poll);
-    who.client.chat.sessions.detach(live, feed, { held: false, clean: true });
+class WaitingPoll implements Parked {
+  #over = false;
+  #looking = false;
+  #again = false;
+
+  constructor(
+    readonly answer: Answer,
+    readonly session: Session,
+    readonly parking: Parking,
+    readonly deadline: number,
+  ) {}
+
+  get client(): string {
+    return this.session.id;
+  }
+
+  wake(): void {
+    const { feed } = this.answer;
+    if (this.#looking) this.#again = true;
+    else if (!this.#over && !(feed.open && feed.atHead)) this.#look();
+  }
+
+  finish(why: 'time' | 'superseded' | 'shutdown'): void {
+    const { places } = this.answer.feed;
+    if (this.end()) this.#send(new Page([], [], places, places), why === 'superseded');
+  }
+
+  /** False when it was over before. */
+  end(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    const { feed, who } = this.answer;
+    this.parking.leave(this);
+    who.client.chat.sessions.detach(this.session, feed, { held: false, clean: true });
     feed.onWake = undefined;
     feed.close();
     return true;
-  };
-  const poll: Parked = {
-    client: session.id,
-    deadline: performance.now() + wait * 1000,
-    finish: (why) => {
-      const nothing: Page = { heard: [], gaps: [], from: feed.places, places: feed.places };
-      if (end()) answer.send(nothing, why === 'superseded' ? { superseded: true } : {}).catch(fail);
-    },
-  };
-  const fail = (error: unknown): void => {
-    end();
-    answer.fail(error);
-  };
-  /** Asked through a function: TypeScript does not see that `end` and a wake-up come while `look` waits. */
-  const wanted = (): boolean => again && !over;
-  const look = async (): Promise<void> => {
-    looking = true;
-    do {
-      again = false;
-      if (!feed.open) {
-        poll.finish('shutdown');
-        return;
-      }
-      const page = await feed.next(reading.limit);
-      if (!isEmpty(page) && end()) {
-        await answer.send(page);
-        return;
-      }
-    } while (wanted());
-    looking = false;
-  };
-  feed.onWake = () => {
-    if (looking) again = true;
-    else if (!over && !(feed.open && feed.atHead)) look().catch(fail);
-  };
-
-  response.on('close', end);
-  // It may have gone while we looked.
-  if (response.closed) end();
-  else {
-    parking.park(poll);
-    // What came between the last look and here has woken nobody.
-    feed.wake();
   }
+
+  #look(): void {
+    const { feed, reading } = this.answer;
+    if (!feed.open) {
+      this.finish('shutdown');
+      return;
+    }
+    const page = feed.next(reading.limit);
+    if (page instanceof Promise) {
+      this.#again = false;
+      this.#wait(page).catch(this.#fail);
+    } else if (this.end()) {
+      this.#send(page, false);
+    }
+  }
+
+  /** The log has to be read, or hooks are to be asked. */
+  async #wait(coming: Promise<Page>): Promise<void> {
+    this.#looking = true;
+    const page = await coming;
+    this.#looking = false;
+    if (!page.isEmpty) {
+      if (this.end()) await this.answer.send(page);
+    } else if (this.#again && !this.#over) {
+      this.#look();
+    }
+  }
+
+  #send(page: Page, superseded: boolean): void {
+    this.answer.send(page, superseded)?.catch(this.#fail);
+  }
+
+  readonly #fail = (error: unknown): void => {
+    this.end();
+    this.answer.fail(error);
+  };
 }

@@ -24,14 +24,16 @@ export class Parking {
   }
 
   park(poll: Parked): void {
-    const own = this.#ofClient.get(poll.client) ?? [];
-    const oldest = this.perClient > 0 && own.length >= this.perClient ? own[0] : undefined;
+    const before = this.#ofClient.get(poll.client) ?? [];
+    const oldest = this.perClient > 0 && before.length >= this.perClient ? before[0] : undefined;
     if (oldest) {
       this.leave(oldest);
       oldest.finish('superseded');
     }
     this.#parked.add(poll);
-    this.#ofClient.set(poll.client, [...(this.#ofClient.get(poll.client) ?? []), poll]);
+    const own = this.#ofClient.get(poll.client);
+    if (own) own.push(poll);
+    else this.#ofClient.set(poll.client, [poll]);
     this.#timer ??= setInterval(() => {
       this.#sweep();
     }, SWEEP);
@@ -39,8 +41,8 @@ export class Parking {
 
   leave(poll: Parked): void {
     if (!this.#parked.delete(poll)) return;
-    const own = (this.#ofClient.get(poll.client) ?? []).filter((other) => other !== poll);
-    if (own.length > 0) this.#ofClient.set(poll.client, own);
+    const own = this.#ofClient.get(poll.client) ?? [];
+    if (own.length > 1) own.splice(own.indexOf(poll), 1);
     else this.#ofClient.delete(poll.client);
     if (this.#parked.size > 0) return;
     clearInterval(this.#timer);

@@ -1,7 +1,7 @@
 /** Streams over HTTP: server-sent events and NDJSON, as fast as the peer takes them, from the log and from nowhere else. */
 import type { Socket } from 'node:net';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ndjsonLine, serverSentEvent } from '../../protocol/frames';
+import { httpChunk, ndjsonLine, serverSentEvent } from '../../protocol/frames';
 import { ChatError } from '../../protocol/errors';
 import { cursorOf } from '../../core/cursors';
 import type { Feed, Page } from '../../core/feed';
@@ -120,7 +120,8 @@ class Stream implements Watched {
   readonly format: 'sse' | 'ndjson';
   /** Nothing more is written. */
   #over = false;
-  #running = false;
+  /** A page is on its way. */
+  #reading = false;
   #again = false;
   /** The peer has more to take than it should: nothing is written until it has. */
   #congested = false;
@@ -166,11 +167,6 @@ class Stream implements Watched {
     this.run();
   }
 
-  run(): void {
-    if (this.#running) this.#again = true;
-    else void this.#loop();
-  }
-
   /** Ends politely; the client comes back after a time of its own. */
   finish(): void {
     if (this.#over) return;
@@ -212,55 +208,75 @@ class Stream implements Watched {
     this.response.write(this.format === 'sse' ? ':\n\n' : '\n');
   }
 
-  /** Asked through a getter: TypeScript does not see that a wake-up or the end comes while the loop waits. */
-  get #goesOn(): boolean {
-    return this.#again && !this.#over;
+  run(): void {
+    if (this.#reading) {
+      this.#again = true;
+      return;
+    }
+    const { feed, asked } = this;
+    while (!this.#over && feed.open && !this.#congested && !feed.atHead) {
+      const page = feed.next(asked.reading.limit);
+      if (page instanceof Promise) {
+        this.#again = false;
+        void this.#wait(page);
+        return;
+      }
+      this.#write(page);
+    }
+    if (!feed.open) this.finish();
   }
 
-  async #loop(): Promise<void> {
-    const { feed, asked } = this;
-    this.#running = true;
+  /** The log has to be read, or hooks are to be asked. */
+  async #wait(coming: Promise<Page>): Promise<void> {
+    this.#reading = true;
     try {
-      do {
-        this.#again = false;
-        while (!this.#over && feed.open && !this.#congested && !feed.atHead) {
-          const page = await feed.next(asked.reading.limit);
-          this.#write(page);
-          if (page.heard.length === 0 && page.gaps.length === 0) break;
-        }
-      } while (this.#goesOn);
-      if (!feed.open) this.finish();
+      const page = await coming;
+      this.#reading = false;
+      this.#write(page);
+      if (!page.isEmpty || this.#again) this.run();
+      else if (!this.feed.open) this.finish();
     } catch (error) {
       // Nothing has moved: the client comes back with its cursor and goes on there.
-      const { chat, id } = asked.who.client;
+      const { chat, id } = this.asked.who.client;
       chat.logger.debug({ err: error, client: id }, 'a stream could not go on');
       this.finish();
-    } finally {
-      this.#running = false;
     }
   }
 
   #write(page: Page): void {
-    if (this.#over) return;
-    const text = this.#encode(page);
-    if (text === '') return;
-    const { response, options } = this;
-    // Not 'drain': a limit below the socket's own high-water mark would never see it.
-    response.write(text, (error) => {
-      if (error) return;
-      this.#unsaved = page.places;
-      if (!this.#congested || this.#over || response.writableLength > options.bufferSoft) return;
-      this.#congested = false;
-      this.slow.remove(this);
-      this.run();
-    });
+    if (this.#over || page.isEmpty) return;
+    const { response, options, asked } = this;
+    const { socket } = response;
+    const { bufferSoft } = options;
+    // Past our own server's heads the socket is this response's alone, and takes bytes that all streams at this place
+    // share; a chunk made by Node would be four writes of its own for each of them.
+    const form = socket && response.chunkedEncoding ? `${this.format}, chunked` : this.format;
+    const bytes = page.made(form, () => this.#encode(page, form !== this.format));
+    const out = form === this.format ? response : socket;
     this.#beatAt = performance.now();
-    if (options.bufferSoft === 0 || response.writableLength <= options.bufferSoft) return;
+    const full = bufferSoft > 0 && response.writableLength + bytes.length > bufferSoft;
+    if (full || !asked.reading.cursorMode) {
+      // Not 'drain': a limit below the socket's own high-water mark would never see it.
+      out?.write(bytes, (error) => {
+        if (!error) this.#taken(page);
+      });
+    } else {
+      out?.write(bytes);
+    }
+    if (!full || response.writableLength <= bufferSoft) return;
     this.#congested = true;
     this.slow.add(this);
   }
 
-  #encode(page: Page): string {
+  #taken(page: Page): void {
+    this.#unsaved = page.places;
+    if (!this.#congested || this.#over || this.response.writableLength > this.options.bufferSoft) return;
+    this.#congested = false;
+    this.slow.remove(this);
+    this.run();
+  }
+
+  #encode(page: Page, chunked: boolean): Buffer {
     const { chat } = this.asked.who.client;
     const places = new Map(page.from);
     const before = page.gaps.length > 0 ? cursorOf(chat, places) : '';
@@ -274,7 +290,7 @@ class Stream implements Watched {
       const event = entry.isPresence ? 'presence' : 'say';
       lines.push(this.format === 'sse' ? serverSentEvent(event, json, cursor) : ndjsonLine(json, cursor));
     }
-    return lines.join('');
+    return chunked ? httpChunk(lines.join('')) : Buffer.from(lines.join(''));
   }
 
   /** A stream without a cursor moves the client's place as its writes leave us. */
