@@ -24,6 +24,7 @@ import { RedisStore } from './store/redis/redis-store';
 import { originsOf } from './transports/address';
 import { Guard } from './transports/guard';
 import { Identity } from './transports/http/identity';
+import { pageRouter } from './transports/http/pages';
 import { Parking } from './transports/http/parking';
 import { createRouters } from './transports/http/router';
 import { createApp, createExpressServer, type Direct } from './transports/http/server';
@@ -95,6 +96,14 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   // Only what is spelled otherwise than clients do (`/CHAT/`) gets here: see `direct`.
   app.use('/chat', mounted.router);
   app.use('/api', mounted.apiRouter);
+  let tcp: ChatServer['tcp'] = null;
+  if (config.servers.web.page) {
+    // What the page shows of other ways in.
+    app.get('/doors', (_request, response) => {
+      response.json({ tcp: tcp && { port: tcp.port, tls: config.servers.socket.tls.cert !== null } });
+    });
+    app.use(pageRouter({ '/': 'chat' }));
+  }
 
   const { web, socket } = config.servers;
   const { connections, connectionsPerAddress, handshake, lineBytes } = config.limits;
@@ -124,7 +133,6 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
     await mounted.close();
   };
   let port: number;
-  let tcp: ChatServer['tcp'] = null;
   try {
     port = (await listen(server, web.port, web.host)).port;
     if (door) tcp = { host: socket.host, port: (await door.listen(socket.port, socket.host)).port };

@@ -128,6 +128,7 @@ export const schema = z.strictObject({
     web: z.strictObject({
       host: setting(host, '127.0.0.1', 'Address to listen on; loopback until somebody decides otherwise.'),
       port: setting(port, 8080, 'HTTP port; 0: any free one.'),
+      page: setting(flag, false, 'A page to chat with at /; off in an application, which has pages of its own.'),
     }),
     websocket: z.strictObject({
       enable: setting(flag, true, 'WebSocket upgrades on /chat/ and /primus.'),
@@ -187,7 +188,7 @@ export const schema = z.strictObject({
 /** What the `earshot` command sets and a library does not: somebody who starts a chat server wants to chat at once. */
 export const commandDefaults = {
   commonWeb: { httpClientMessageTTL: 300_000 },
-  servers: { socket: { enable: true } },
+  servers: { web: { page: true }, socket: { enable: true } },
 } as const satisfies Partial<SettingsInput>;
 
 /** Settings as a user writes them: any part of the tree, the rest is default. */

@@ -1,0 +1,314 @@
+/** The page: one participant per tab, its rooms, and what is said in them. */
+import { connect } from '/chat/client.js';
+import { Conversation } from './conversation.js';
+import { byId, element, person, shortName } from './element.js';
+import { showWays, waysInto } from './ways.js';
+
+const LINKS = { websocket: 'WebSocket', sse: 'event stream', poll: 'polling' };
+
+const chat = connect('/', { identity: 'token', echo: true, presence: true, name: 'page' });
+const doors = fetch('/doors').then((response) => response.json());
+/** By room, in the order in which they were joined. */
+const conversations = new Map();
+let current;
+
+// --- rooms ---
+
+function conversationIn(room) {
+  const known = conversations.get(room);
+  if (known) return known;
+  const made = new Conversation(room, () => chat.id);
+  conversations.set(room, made);
+  return made;
+}
+
+async function show(room) {
+  current = conversationIn(room);
+  current.unread = 0;
+  if (decodeURIComponent(location.hash.slice(1)) !== room)
+    history.replaceState(null, '', `#${encodeURIComponent(room)}`);
+  byId('room').textContent = room;
+  byId('leave').setAttribute('aria-label', `Leave ${room}`);
+  byId('conversation').replaceChildren(current.list, current.waiting);
+  scrollDown();
+  showRooms();
+  showPeople();
+  closeDrawers();
+  showWays(waysInto(room, await doors, location));
+}
+
+async function join(room) {
+  const name = room.normalize('NFC');
+  if (!chat.rooms.includes(name)) {
+    await chat.roomAdd(name);
+    await arrive(name);
+  }
+  await show(name);
+}
+
+/** Who is here, and what was said before. */
+async function arrive(room) {
+  const conversation = conversationIn(room);
+  await Promise.all([look(conversation), remember(conversation)]);
+}
+
+/** Who came or went while we looked may be in the answer or not: replayed on it, both give the same. */
+async function look(conversation) {
+  const meanwhile = [];
+  conversation.meanwhile = meanwhile;
+  try {
+    const { members, membersCount } = await chat.roomView(conversation.room);
+    conversation.people = new Set(members);
+    for (const { event, id } of meanwhile) conversation.people[event === 'join' ? 'add' : 'delete'](id);
+    conversation.unlisted = membersCount - members.length;
+  } catch (error) {
+    if (error.code !== 'closed') console.info(`earshot: ${error.message}`);
+  }
+  showPeople();
+}
+
+async function remember(conversation) {
+  try {
+    conversation.before(await chat.history(conversation.room, { limit: 100 }));
+    scrollDown();
+  } catch {
+    // What was said before we came is private here: `chat.history` is 0.
+  }
+}
+
+async function leave(room) {
+  await chat.roomLeave(room);
+  conversations.get(room)?.forget();
+  conversations.delete(room);
+  const [first] = chat.rooms;
+  if (first) await show(first);
+}
+
+function showRooms() {
+  byId('rooms').replaceChildren(
+    ...chat.rooms.map((room) => {
+      const { unread } = conversationIn(room);
+      const button = element('button', { type: 'button' }, element('span', { className: 'name' }, room));
+      if (unread > 0)
+        button.append(
+          element(
+            'span',
+            { className: 'unread' },
+            String(unread),
+            element('span', { className: 'hidden-label' }, ' new'),
+          ),
+        );
+      if (room === current?.room) button.setAttribute('aria-current', 'true');
+      button.addEventListener('click', () => void show(room));
+      return element('li', {}, button);
+    }),
+  );
+  byId('leave').hidden = chat.rooms.length < 2;
+  const unread = [...conversations.values()].reduce((sum, each) => sum + each.unread, 0);
+  byId('elsewhere').textContent = unread > 0 ? ` (${unread})` : '';
+  document.title = unread > 0 ? `(${unread}) earshot` : `earshot: ${current?.room ?? ''}`;
+}
+
+function showPeople() {
+  const people = [...(current?.people ?? [])].sort((one, other) => (other === chat.id) - (one === chat.id));
+  byId('people').replaceChildren(...people.slice(0, 200).map((id) => element('li', {}, person(id, chat.id))));
+  byId('count').textContent = current?.people ? String(people.length + (current.unlisted ?? 0)) : '';
+}
+
+// --- what is heard ---
+
+function isLookedAt(conversation) {
+  return conversation === current && document.visibilityState === 'visible';
+}
+
+function changed(conversation, counts) {
+  conversation.keep();
+  if (counts && !isLookedAt(conversation)) conversation.unread += 1;
+  if (conversation === current) followDown();
+  showRooms();
+}
+
+chat.on('say', (message) => {
+  // What is told to this client alone belongs to no room: it is shown where one looks.
+  const conversation =
+    message.room === undefined ? (current ?? conversationIn(chat.rooms[0])) : conversationIn(message.room);
+  conversation.said(message);
+  changed(conversation, message.from !== chat.id);
+});
+
+chat.on('gap', (gap) => {
+  const conversation = gap.room === undefined ? current : conversationIn(gap.room);
+  if (!conversation) return;
+  conversation.add({ kind: 'gap', ...gap });
+  changed(conversation, false);
+});
+
+chat.on('presence', ({ event, room, id }) => {
+  const conversation = conversationIn(room);
+  conversation.meanwhile?.push({ event, id });
+  conversation.people?.[event === 'join' ? 'add' : 'delete'](id);
+  if (id !== chat.id) conversation.add({ kind: event === 'join' ? 'came' : 'went', id });
+  changed(conversation, false);
+  if (conversation === current) showPeople();
+});
+
+chat.on('open', async ({ id, rooms, link }) => {
+  stopCounting();
+  showLink(LINKS[link], link);
+  byId('me').replaceWith(element('b', { id: 'me', title: id }, shortName(id)));
+  for (const room of rooms) conversationIn(room);
+  await Promise.all(rooms.map((room) => (conversationIn(room).people ? look(conversationIn(room)) : arrive(room))));
+  if (current && chat.rooms.includes(current.room)) return;
+  const wanted = decodeURIComponent(location.hash.slice(1)) || rooms[0];
+  if (wanted !== undefined) await join(wanted).catch(() => rooms[0] !== undefined && show(rooms[0]));
+});
+
+let counting;
+
+chat.on('close', ({ error, retryIn }) => {
+  stopCounting();
+  const until = performance.now() + (retryIn ?? 0);
+  const tell = () => {
+    const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
+    showLink(seconds > 0 ? `offline, again in ${seconds} s` : 'connecting…', 'away', error?.message);
+  };
+  tell();
+  counting = setInterval(tell, 1000);
+});
+
+function stopCounting() {
+  clearInterval(counting);
+}
+
+function showLink(text, state, why = '') {
+  const link = byId('link');
+  link.textContent = text;
+  link.dataset.state = state;
+  link.title = why;
+}
+
+// --- the newest line stays in sight, unless one reads further up ---
+
+function isDown() {
+  const { scrollHeight, scrollTop, clientHeight } = byId('conversation');
+  return scrollHeight - scrollTop - clientHeight < 80;
+}
+
+let down = true;
+
+function followDown() {
+  if (down) scrollDown();
+  else byId('down').hidden = false;
+}
+
+function scrollDown() {
+  const conversation = byId('conversation');
+  conversation.scrollTop = conversation.scrollHeight;
+  byId('down').hidden = true;
+}
+
+byId('conversation').addEventListener('scroll', () => {
+  down = isDown();
+  if (down) byId('down').hidden = true;
+});
+byId('down').addEventListener('click', scrollDown);
+addEventListener('resize', () => {
+  if (down) scrollDown();
+});
+document.addEventListener('visibilitychange', () => {
+  if (!current || document.visibilityState !== 'visible') return;
+  current.unread = 0;
+  showRooms();
+});
+
+// --- what is said ---
+
+const message = byId('message');
+
+async function say(text, conversation) {
+  const saying = conversation.saying(text);
+  scrollDown();
+  try {
+    await chat.say(text, { room: conversation.room });
+  } catch (error) {
+    saying.failed(error.message, () => void say(text, conversation));
+  }
+}
+
+byId('say').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const text = message.value;
+  if (text.trim() === '' || !current) return;
+  message.value = '';
+  fit();
+  void say(text, current);
+});
+
+/** Enter says it, Shift and Enter begin a new line; not while an input method still composes. */
+message.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  byId('say').requestSubmit();
+});
+
+function fit() {
+  message.rows = Math.min(6, message.value.split('\n').length);
+}
+message.addEventListener('input', fit);
+
+byId('join').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const field = byId('join-room');
+  const problem = byId('join-problem');
+  problem.textContent = '';
+  try {
+    await join(field.value.trim());
+    field.value = '';
+    message.focus();
+  } catch (error) {
+    problem.textContent = error.message;
+  }
+});
+
+byId('leave').addEventListener('click', () => void leave(current.room));
+
+addEventListener('hashchange', () => {
+  const room = decodeURIComponent(location.hash.slice(1));
+  if (room !== '' && room !== current?.room)
+    join(room).catch((error) => (byId('join-problem').textContent = error.message));
+});
+
+/** Alt and the arrows go from room to room. */
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') closeDrawers();
+  const step = event.altKey ? { ArrowUp: -1, ArrowDown: 1 }[event.key] : undefined;
+  if (step === undefined || !current) return;
+  event.preventDefault();
+  const { rooms } = chat;
+  void show(rooms[(rooms.indexOf(current.room) + step + rooms.length) % rooms.length]);
+});
+
+// --- on a narrow screen the panels are drawers ---
+
+const drawers = [
+  [byId('show-rooms'), byId('rooms-panel')],
+  [byId('show-people'), byId('people-panel')],
+];
+
+function closeDrawers() {
+  for (const [button, panel] of drawers) {
+    panel.classList.remove('open');
+    button.setAttribute('aria-expanded', 'false');
+  }
+}
+
+for (const [button, panel] of drawers) {
+  button.addEventListener('click', () => {
+    const opens = !panel.classList.contains('open');
+    closeDrawers();
+    panel.classList.toggle('open', opens);
+    button.setAttribute('aria-expanded', String(opens));
+    if (opens) panel.querySelector('button, input')?.focus();
+  });
+}
+byId('conversation').addEventListener('click', closeDrawers);
