@@ -47,6 +47,9 @@ const unlimited = {
   connectionsPerAddress: 0,
   saysPerSecond: 0,
   saysPerSecondPerAddress: 0,
+  bytesPerSecondPerAddress: 0,
+  memoryBytes: 0,
+  rooms: 0,
   joinsPerSecond: 0,
   newClientsPerSecondPerAddress: 0,
 };

@@ -22,6 +22,7 @@ import { NodeStatus } from './node-status';
 import { MemoryStore } from './store/memory-store';
 import { RedisStore } from './store/redis/redis-store';
 import { originsOf } from './transports/address';
+import { Admission } from './transports/admission';
 import { Guard } from './transports/guard';
 import { Identity } from './transports/http/identity';
 import { pageRouter } from './transports/http/pages';
@@ -109,18 +110,16 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   const { connections, connectionsPerAddress, handshake, lineBytes } = config.limits;
   // Behind a proxy every connection comes from the proxy's address.
   const perAddress = config.commonWeb.trustProxy === 0 ? connectionsPerAddress : 0;
-  const server = createExpressServer(
-    app,
-    { connections, connectionsPerAddress: perAddress, handshake },
-    composed.direct,
-  );
+  const admission = new Admission(connections);
+  const httpLimits = { admission, connectionsPerAddress: perAddress, handshake };
+  const server = createExpressServer(app, httpLimits, composed.direct);
   mounted.attach(server);
   const { cert, key } = socket.tls;
   const door = socket.enable
     ? new TcpDoor({
         ...composed.conversations,
         lineBytes,
-        connections,
+        admission,
         connectionsPerAddress,
         tls: cert === null || key === null ? null : { cert: pem(cert), key: pem(key) },
       })
@@ -179,7 +178,7 @@ interface Composed {
   readonly logger: Logger;
   readonly conversations: Omit<
     ConstructorParameters<typeof TcpDoor<Api>>[0],
-    'lineBytes' | 'connections' | 'connectionsPerAddress' | 'tls'
+    'lineBytes' | 'admission' | 'connectionsPerAddress' | 'tls'
   >;
   readonly direct: Direct;
   count(what: string, size: () => number): void;
@@ -325,7 +324,9 @@ function createStore(config: Config, logger: Logger): Store {
   const { messageTTL, maxLogLength, logKeep } = config.chat;
   const limits = { messageTTL, maxLogLength, logKeep };
   const { redis } = config;
-  if (!redis.url && !redis.nodes && !redis.sentinels) return new MemoryStore(limits);
+  if (!redis.url && !redis.nodes && !redis.sentinels) {
+    return new MemoryStore({ ...limits, bytes: config.limits.memoryBytes });
+  }
   const { pubsub, prefix, waitReplicas, ...address } = redis;
   const tls = {
     ...address.tls,
@@ -357,6 +358,7 @@ function chatSettings({ general, commonWeb, chat, limits }: Config): ChatSetting
     messageTTL: chat.messageTTL,
     history: chat.history,
     roomsPerClient: limits.roomsPerClient,
+    rooms: limits.rooms,
     membersListed: limits.membersListed,
     messageBytes: limits.messageBytes,
   };

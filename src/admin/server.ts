@@ -5,6 +5,7 @@ import type { Chat } from '../core/chat';
 import type { NodeStatus } from '../node-status';
 import { ChatError } from '../protocol/errors';
 import { originsOf } from '../transports/address';
+import { Admission } from '../transports/admission';
 import { Guard } from '../transports/guard';
 import { pageRouter } from '../transports/http/pages';
 import { sendError } from '../transports/http/reply';
@@ -44,7 +45,11 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
   });
 
   const { handshake } = config.limits;
-  const server = createExpressServer(app, { connections: CONNECTIONS, connectionsPerAddress: CONNECTIONS, handshake });
+  const server = createExpressServer(app, {
+    admission: new Admission(CONNECTIONS),
+    connectionsPerAddress: 0,
+    handshake,
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     // Workers share the ports of the chat; each has an admin port of its own, as its numbers are its own.

@@ -13,6 +13,7 @@ import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
 import type { Session } from './session';
 import { Renewal } from './renewal';
+import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
 import { Sessions } from './sessions';
 import { CLIENT_KEY_MS, NODE_KEY_MS, sessionTTL, type ChatSettings } from './settings';
@@ -43,6 +44,8 @@ export interface SayOptions {
   /** Says it once: the same client, room and key within 5 minutes answers with the first id. */
   readonly key?: string | undefined;
   readonly match?: Match | undefined;
+  /** Told how many bytes the message has before it is stored; may refuse. */
+  readonly spend?: ((bytes: number) => void) | undefined;
 }
 
 /** Somebody's words, or the server's own when the id is empty. */
@@ -89,6 +92,7 @@ export class Chat {
       hold: (session, rooms) => this.rooms.hold(session, rooms),
       letGo: (session) => this.rooms.letGo(session),
     });
+    const count = new RoomCount({ store, logger, most: settings.rooms });
     this.rooms = new Rooms({
       store,
       settings,
@@ -96,6 +100,7 @@ export class Chat {
       node: this.node,
       sessions: () => this.sessions,
       connection: (session, peer) => this.connection(session, peer),
+      full: () => count.full,
       maySweep: () => this.leases.maySweep,
     });
     this.renewal = new Renewal({ store, sessions: this.sessions, rooms: this.rooms, ttlMs: sessionTTL(settings) });
@@ -194,7 +199,7 @@ export class Chat {
   ): Promise<Said> {
     if (!session.rooms.has(room)) throw await this.rooms.notHeard(room, connection);
     const speaker = { id: session.id, from: session.id };
-    const data = await this.#accept(connection, speaker, room, message);
+    const data = await this.#accept(connection, speaker, room, message, options.spend);
     const say = async (): Promise<Said | undefined> => this.#append(room, data, speaker, { ...options, member: true });
     const said = await say();
     if (said) return said;
@@ -300,18 +305,27 @@ export class Chat {
   }
 
   /** What the hooks make of a message, as it will be stored. */
-  async #accept(connection: ChatConnection, speaker: Speaker, room: string, message: unknown): Promise<string> {
+  async #accept(
+    connection: ChatConnection,
+    speaker: Speaker,
+    room: string,
+    message: unknown,
+    spend?: (bytes: number) => void,
+  ): Promise<string> {
     const payload: Payload = { message, room, from: speaker.from, context: 'user' };
     const received = await this.middleware.receive(connection, room, payload);
     if (received === null) throw new ChatError('dropped');
-    return this.#encode(room, speaker.from, received.message);
+    return this.#encode(room, speaker.from, received.message, spend);
   }
 
-  #encode(room: string, from: string, message: unknown): string {
+  #encode(room: string, from: string, message: unknown, spend?: (bytes: number) => void): string {
     const { messageBytes } = this.settings;
-    if (messageBytes > 0) {
+    if (messageBytes > 0 || spend) {
       const bytes = Buffer.byteLength(typeof message === 'string' ? message : JSON.stringify(message ?? null));
-      if (bytes > messageBytes) throw new ChatError('too_large', `a message has ${String(messageBytes)} bytes at most`);
+      if (messageBytes > 0 && bytes > messageBytes) {
+        throw new ChatError('too_large', `a message has ${String(messageBytes)} bytes at most`);
+      }
+      spend?.(bytes);
     }
     return encodeStored({ message, room, from });
   }

@@ -82,7 +82,8 @@ export class Client {
     }
     const room = this.chat.roomFor(this.session, named(params.room));
     const match = matchOf(params.roomMatchKey, params.roomMatchValue);
-    return this.chat.say(this.session, this.connection, room, params.message, { key: params.key, match });
+    const spend = (bytes: number): void => this.rates.words(bytes, this.peer.remoteIP);
+    return this.chat.say(this.session, this.connection, room, params.message, { key: params.key, match, spend });
   }
 
   async roomAdd(room: unknown): Promise<string> {

@@ -30,15 +30,19 @@ export class RateLimit {
     return this.#buckets.size;
   }
 
-  /** @throws ChatError too_many_requests, with the seconds after which there is a token again */
-  take(key: string): void {
+  /**
+   * @param count more than the bucket holds is as all of it
+   * @throws ChatError too_many_requests, with the seconds after which there are as many tokens
+   */
+  take(key: string, count = 1): void {
     if (this.perSecond === 0) return;
+    const tokens = Math.min(count, this.burst);
     const bucket = this.#bucket(key);
-    if (bucket.tokens < 1) {
-      throw new ChatError('too_many_requests', '', Math.max(1, Math.ceil((1 - bucket.tokens) / this.perSecond)));
+    if (bucket.tokens < tokens) {
+      throw new ChatError('too_many_requests', '', Math.max(1, Math.ceil((tokens - bucket.tokens) / this.perSecond)));
     }
-    bucket.tokens -= 1;
-    this.#taken?.set(key, (this.#taken.get(key) ?? 0) + 1);
+    bucket.tokens -= tokens;
+    this.#taken?.set(key, (this.#taken.get(key) ?? 0) + tokens);
   }
 
   /** What was taken since the last call, by key: of the `most` that took most. Counted from the first call on. */
@@ -91,6 +95,7 @@ export class RateLimit {
 export interface RateSettings {
   readonly saysPerSecond: number;
   readonly saysPerSecondPerAddress: number;
+  readonly bytesPerSecondPerAddress: number;
   readonly joinsPerSecond: number;
   readonly joinsPerSecondPerAddress: number;
   readonly newClientsPerSecondPerAddress: number;
@@ -102,6 +107,7 @@ export class Rates {
   readonly limits: ReadonlyMap<string, RateLimit>;
   readonly #says: RateLimit;
   readonly #saysOfAddress: RateLimit;
+  readonly #bytesOfAddress: RateLimit;
   readonly #joins: RateLimit;
   readonly #joinsOfAddress: RateLimit;
   readonly #newClients: RateLimit;
@@ -110,12 +116,14 @@ export class Rates {
     const limit = (perSecond: number, bursts: number): RateLimit => new RateLimit(perSecond, perSecond * bursts, now);
     this.#says = limit(settings.saysPerSecond, 2);
     this.#saysOfAddress = limit(settings.saysPerSecondPerAddress, 2);
+    this.#bytesOfAddress = limit(settings.bytesPerSecondPerAddress, 8);
     this.#joins = limit(settings.joinsPerSecond, 10);
     this.#joinsOfAddress = limit(settings.joinsPerSecondPerAddress, 10);
     this.#newClients = limit(settings.newClientsPerSecondPerAddress, 4);
     this.limits = new Map([
       ['says', this.#says],
       ['says-of-address', this.#saysOfAddress],
+      ['bytes-of-address', this.#bytesOfAddress],
       ['joins', this.#joins],
       ['joins-of-address', this.#joinsOfAddress],
       ['new-clients', this.#newClients],
@@ -125,6 +133,11 @@ export class Rates {
   say(client: string, address: string): void {
     this.#says.take(client);
     this.#saysOfAddress.take(networkOf(address));
+  }
+
+  /** What was said, in bytes: it is kept for a while, for everybody. */
+  words(bytes: number, address: string): void {
+    this.#bytesOfAddress.take(networkOf(address), bytes);
   }
 
   join(client: string, address: string): void {

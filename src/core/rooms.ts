@@ -19,6 +19,8 @@ export interface RoomsOptions {
   /** Of the same chat; asked for late, because sessions ask for rooms as well. */
   readonly sessions: () => Sessions;
   readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
+  /** There are as many rooms as there may be. */
+  readonly full: () => boolean;
   /** Nobody is removed for a lease that ran out in an outage. */
   readonly maySweep: () => boolean;
 }
@@ -28,7 +30,7 @@ export class Rooms {
 
   /**
    * @param revived the client was here before its record was lost: it keeps no place, so that it is told
-   * @throws ChatError already_in_room, too_many_rooms, room_not_found, or what a `join` hook says
+   * @throws ChatError already_in_room, too_many_rooms, room_not_found, capacity, or what a `join` hook says
    */
   async join(
     session: Session,
@@ -44,6 +46,7 @@ export class Rooms {
     }
     await this.options.middleware.join(connection, room, listening);
 
+    const full = this.options.full();
     // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
     const intent = this.options
       .sessions()
@@ -54,7 +57,7 @@ export class Rooms {
         client: session.id,
         listening,
         holders: this.#holders(session, connection),
-        create: createRoomsOnJoin || room === this.options.settings.defaultRoom,
+        create: (createRoomsOnJoin && !full) || room === this.options.settings.defaultRoom,
         // Whom the store forgot hears the new log from its beginning: it was there all the time.
         ...(revived === 'reset' ? { rejoinFrom: BEGINNING } : {}),
       }),
@@ -62,7 +65,7 @@ export class Rooms {
     ]);
     if (joined.outcome === 'no_room') {
       await this.#forgetRoom(session, room);
-      throw new ChatError('room_not_found');
+      throw createRoomsOnJoin ? new ChatError('capacity') : new ChatError('room_not_found');
     }
     const { floor } = joined.membership;
     const heard: HeardRoom = { listening, floor };

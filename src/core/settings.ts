@@ -16,6 +16,8 @@ export interface ChatSettings {
   /** How many messages from before its joining a client may ask for. 0: none. */
   readonly history: number;
   readonly roomsPerClient: number;
+  /** Rooms there may be before joining makes no new ones. 0: any number. */
+  readonly rooms: number;
   readonly membersListed: number;
   readonly messageBytes: number;
 }

@@ -189,6 +189,8 @@ export interface Store {
   removeRoom(room: string): Promise<Departure[] | undefined>;
   roomExists(room: string): Promise<boolean>;
   rooms(): Promise<string[]>;
+  /** How many, about: those that have just ended may be counted still. Costs no look at each. */
+  countRooms(): Promise<number>;
 
   /**
    * At the log's present end, with one `join` in the presence log (members only). `already` changes nothing but adds
@@ -287,4 +289,6 @@ export interface StoreLimits {
   readonly maxLogLength: number;
   /** ms that an unused log's place and name outlive its last use. */
   readonly logKeep: number;
+  /** What may be held in this process's memory, about: for a store that has no other place. 0 or left out: any number. */
+  readonly bytes?: number;
 }

@@ -13,6 +13,8 @@ export interface Reader {
 
 /** Entries kept in memory; whoever stands further back is served from the store. */
 const RING_ENTRIES = 1024;
+/** Characters of their texts: the same text is held once more for each kind of socket that it went out to. */
+const RING_LENGTH = 2_097_152;
 /** One answer's worth: more is fetched when the peer has taken this. */
 export const BATCH_ENTRIES = 512;
 /** Places whose batches are remembered between two entries. */
@@ -30,6 +32,7 @@ export async function readBatch(store: Store, topic: Topic, after: EntryId, limi
 
 export class Tail implements Follower {
   #ring: LogEntry[] = [];
+  #ringLength = 0;
   /** The place right before the ring's first entry. */
   #start: EntryId = BEGINNING;
   #startSeq = 0;
@@ -167,9 +170,12 @@ export class Tail implements Follower {
 
   #push(entry: LogEntry): void {
     this.#ring.push(entry);
+    this.#ringLength += entry.json.length;
     this.#last = entry.id;
     this.#batches.clear();
     if (this.#ring.length > RING_ENTRIES * 1.25) this.#drop(this.#ring.length - RING_ENTRIES);
+    // Down to half of it, so that not every entry that comes moves all the others.
+    if (this.#ringLength > RING_LENGTH) this.#drop(this.#countOf(this.#ringLength - RING_LENGTH / 2));
   }
 
   #drop(count: number): void {
@@ -177,7 +183,17 @@ export class Tail implements Follower {
     if (!dropped) return;
     this.#start = dropped.id;
     this.#startSeq = dropped.seq;
+    for (const { json } of this.#ring.slice(0, count)) this.#ringLength -= json.length;
     this.#ring = this.#ring.slice(count);
+  }
+
+  /** How many of the oldest entries have so long texts together; never the newest one. */
+  #countOf(length: number): number {
+    let count = 0;
+    for (let left = length; left > 0 && count < this.#ring.length - 1; count += 1) {
+      left -= this.#ring[count]?.json.length ?? 0;
+    }
+    return count;
   }
 
   #forgetOld(): void {
@@ -190,6 +206,7 @@ export class Tail implements Follower {
 
   #restart(at: EntryId): void {
     this.#ring = [];
+    this.#ringLength = 0;
     this.#start = at;
     this.#startSeq = entryIdParts(at).seq;
     this.#last = at;

@@ -2,6 +2,7 @@
 import type { Entry, NewEntry } from '../core/entry';
 import type { LogState, Slice, StoreLimits } from '../core/store';
 import { compareEntryIds, entryIdParts, formatEntryId, type EntryId } from '../protocol/entry-id';
+import { bytesOf, type Budget } from './memory-budget';
 
 export class MemoryLog {
   /** Dropped entries leave from the front; `#first` skips them until enough have gone to be worth moving the rest. */
@@ -15,6 +16,7 @@ export class MemoryLog {
   constructor(
     readonly limits: StoreLimits,
     readonly now: () => number,
+    readonly budget: Budget,
   ) {
     this.#lastMs = now();
     this.#born = formatEntryId(this.#lastMs, 0);
@@ -34,27 +36,24 @@ export class MemoryLog {
     this.#lastSeq += 1;
     const stored: Entry = { ...entry, id: formatEntryId(this.#lastMs, this.#lastSeq), prev };
     this.#entries.push(stored);
-    this.#expire();
+    this.budget.add(weightOf(stored));
+    this.expire();
     if (this.#entries.length - this.#first > this.limits.maxLogLength) {
-      this.#first = this.#entries.length - this.limits.maxLogLength;
+      this.#dropTo(this.#entries.length - this.limits.maxLogLength);
       this.#trimmed = this.#lastSeq - this.limits.maxLogLength;
-    }
-    if (this.#first > 64 && this.#first * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#first);
-      this.#first = 0;
     }
     return stored;
   }
 
   read(after: EntryId, limit: number): Slice {
-    this.#expire();
+    this.expire();
     if (limit === 0) return { entries: [], state: this.state };
     const start = this.#indexAfter(after);
     return { entries: this.#entries.slice(start, start + limit), state: this.state };
   }
 
   history(before: EntryId | undefined, limit: number): Entry[] {
-    this.#expire();
+    this.expire();
     let end = this.#entries.length;
     if (before !== undefined) {
       end = this.#indexAfter(before);
@@ -80,17 +79,33 @@ export class MemoryLog {
     return low;
   }
 
-  #expire(): void {
+  /** Lets go of what is older than it may be. */
+  expire(): void {
     if (this.limits.messageTTL === 0) return;
     const oldest = this.now() - this.limits.messageTTL;
-    for (;;) {
-      const entry = this.#entries[this.#first];
-      if (!entry || entryIdParts(entry.id).ms >= oldest) break;
-      this.#first += 1;
-    }
-    if (this.#first === this.#entries.length) {
-      this.#entries = [];
-      this.#first = 0;
-    }
+    let first = this.#first;
+    while (first < this.#entries.length && entryIdParts(this.#entries[first]?.id ?? '').ms < oldest) first += 1;
+    this.#dropTo(first);
   }
+
+  /** The log is over: nothing of it is held any more. */
+  release(): void {
+    this.#dropTo(this.#entries.length);
+  }
+
+  #dropTo(first: number): void {
+    if (first === this.#first) return;
+    for (const entry of this.#entries.slice(this.#first, first)) this.budget.add(-weightOf(entry));
+    this.#first = first;
+    if (first < this.#entries.length && (first <= 64 || first * 2 <= this.#entries.length)) return;
+    this.#entries = this.#entries.slice(first);
+    this.#first = 0;
+  }
+}
+
+/** What an entry costs besides its text. */
+const ENTRY = 250;
+
+function weightOf({ data }: Entry): number {
+  return ENTRY + bytesOf(data);
 }

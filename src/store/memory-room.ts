@@ -3,6 +3,7 @@ import type { Departure, JoinRequest, Joined, Membership, RoomSnapshot, StoreLim
 import type { Entry } from '../core/entry';
 import { compareEntryIds } from '../protocol/entry-id';
 import { encodePresence } from '../protocol/message';
+import type { Budget } from './memory-budget';
 import { MemoryLog } from './memory-log';
 
 interface Present extends Membership {
@@ -27,9 +28,10 @@ export class MemoryRoom {
     limits: StoreLimits,
     readonly now: () => number,
     readonly announce: (entry: Entry) => void,
+    budget: Budget,
   ) {
-    this.log = new MemoryLog(limits, now);
-    this.presence = new MemoryLog(limits, now);
+    this.log = new MemoryLog(limits, now, budget);
+    this.presence = new MemoryLog(limits, now, budget);
     this.usedAt = now();
   }
 

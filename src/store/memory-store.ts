@@ -21,6 +21,8 @@ import type {
   StoreLimits,
 } from '../core/store';
 import type { EntryId } from '../protocol/entry-id';
+import { ChatError } from '../protocol/errors';
+import { Budget, bytesOf } from './memory-budget';
 import { MemoryLog } from './memory-log';
 import { MemoryRoom } from './memory-room';
 
@@ -37,7 +39,12 @@ interface StoredClient {
   pending: ReadonlyMap<Topic, EntryId>;
   expiresAt: number;
   log: MemoryLog | undefined;
+  /** As it was last counted. */
+  bytes: number;
 }
+
+/** What each costs, about: a record, a room in a record and its member's entry there, a room, a remembered key. */
+const COST = { client: 1500, membership: 1000, room: 3000, once: 400 } as const;
 
 /** How often what has expired is let go of, so that memory comes back also when nobody asks. */
 const TIDY_EVERY = 1000;
@@ -48,13 +55,21 @@ export class MemoryStore implements Store {
   readonly #once = new Map<string, { readonly id: EntryId; readonly until: number }>();
   readonly #nodes = new Map<string, { readonly record: string; readonly until: number }>();
   readonly #followers = new Map<Topic, Set<Follower>>();
+  readonly #budget: Budget;
   #secret: { readonly secret: string; readonly since: number } | undefined;
   #tidying: NodeJS.Timeout | undefined;
 
   constructor(
     readonly limits: StoreLimits,
     readonly now: () => number = Date.now,
-  ) {}
+  ) {
+    this.#budget = new Budget(limits.bytes ?? 0);
+  }
+
+  /** Bytes held, about. */
+  get held(): number {
+    return this.#budget.used;
+  }
 
   open(): Promise<void> {
     this.#tidying ??= setInterval(() => {
@@ -84,6 +99,7 @@ export class MemoryStore implements Store {
     const once = this.#once.get(onceKey);
     if (once && once.until > this.now()) return Promise.resolve({ outcome: 'repeated', id: once.id });
 
+    if (this.#budget.full) return full();
     // Who is refused makes no room: a room without this log has no members either.
     const room = topic.startsWith('client:') ? undefined : this.#room(topicSubject(topic));
     const refused = options.member !== undefined && !room?.isMember(options.member);
@@ -92,6 +108,7 @@ export class MemoryStore implements Store {
     if (!log || refused) return Promise.resolve({ outcome: 'not_member' });
     if (room) room.usedAt = this.now();
     const appended = log.append(entry);
+    if (!once) this.#budget.add(COST.once + bytesOf(onceKey));
     this.#once.set(onceKey, { id: appended.id, until: this.now() + options.keyMs });
     this.#announce(topic, appended);
     return Promise.resolve({ outcome: 'appended', id: appended.id });
@@ -133,7 +150,7 @@ export class MemoryStore implements Store {
     if (!room) return Promise.resolve(undefined);
     const departed = room.all();
     for (const { client } of departed) room.leave(client);
-    this.#rooms.delete(name);
+    this.#dropRoom(name, room);
     for (const topic of [roomTopic(name), presenceTopic(name)]) {
       for (const follower of [...(this.#followers.get(topic) ?? [])]) follower.stale();
     }
@@ -148,7 +165,12 @@ export class MemoryStore implements Store {
     return Promise.resolve([...this.#rooms.keys()].filter((name) => this.#room(name) !== undefined).sort());
   }
 
+  countRooms(): Promise<number> {
+    return Promise.resolve(this.#rooms.size);
+  }
+
   join(request: JoinRequest): Promise<Joined> {
+    if (this.#budget.full) return full();
     const room = this.#room(request.room) ?? (request.create ? this.#makeRoom(request.room) : undefined);
     if (!room) return Promise.resolve({ outcome: 'no_room' });
     room.usedAt = this.now();
@@ -235,6 +257,7 @@ export class MemoryStore implements Store {
     let stored = this.#client(id);
     if (!stored) {
       if (!options.create) return Promise.resolve(undefined);
+      if (this.#budget.full) return full();
       stored = {
         version: 0,
         connectedAt: this.now(),
@@ -247,6 +270,7 @@ export class MemoryStore implements Store {
         pending: new Map(),
         expiresAt: 0,
         log: undefined,
+        bytes: 0,
       };
       this.#clients.set(id, stored);
     }
@@ -267,6 +291,7 @@ export class MemoryStore implements Store {
       else stored.attributes.set(key, JSON.stringify(value));
     }
     for (const [topic, place] of change.places ?? []) stored.places.set(topic, place);
+    this.#weigh(stored);
     if (stored.version > 0 && change.room === undefined && !change.rooms && !change.attributes) {
       return Promise.resolve(stored.version);
     }
@@ -295,7 +320,7 @@ export class MemoryStore implements Store {
 
   removeClient(id: string): Promise<void> {
     const stored = this.#client(id);
-    this.#clients.delete(id);
+    if (stored) this.#dropClient(id, stored);
     if (stored) this.#changed(id, stored.version + 1);
     return Promise.resolve();
   }
@@ -320,7 +345,7 @@ export class MemoryStore implements Store {
     const subject = topicSubject(topic);
     if (topic.startsWith('client:')) {
       const client = this.#client(subject);
-      if (client && create) client.log ??= new MemoryLog(this.limits, this.now);
+      if (client && create) client.log ??= new MemoryLog(this.limits, this.now, this.#budget);
       return client?.log;
     }
     const room = this.#room(subject) ?? (create ? this.#makeRoom(subject) : undefined);
@@ -331,29 +356,49 @@ export class MemoryStore implements Store {
     const room = this.#rooms.get(name);
     if (!room) return undefined;
     if (room.added || !room.empty || this.now() - room.usedAt < this.limits.logKeep) return room;
-    this.#rooms.delete(name);
+    this.#dropRoom(name, room);
     return undefined;
   }
 
   #makeRoom(name: string): MemoryRoom {
-    const room = new MemoryRoom(name, this.limits, this.now, (entry) => {
-      this.#announce(presenceTopic(name), entry);
-    });
+    const announce = (entry: Entry): void => this.#announce(presenceTopic(name), entry);
+    const room = new MemoryRoom(name, this.limits, this.now, announce, this.#budget);
     this.#rooms.set(name, room);
+    this.#budget.add(COST.room);
     return room;
   }
 
   /** A room that was never spoken in holds no place that a cursor could lose; so it need not outlive its last hearer. */
   #forgetIfUnused(name: string): void {
     const room = this.#rooms.get(name);
-    if (room?.empty && !room.added && !room.log.spokenIn) this.#rooms.delete(name);
+    if (room?.empty && !room.added && !room.log.spokenIn) this.#dropRoom(name, room);
+  }
+
+  #dropRoom(name: string, { log, presence }: MemoryRoom): void {
+    this.#rooms.delete(name);
+    this.#budget.add(-COST.room);
+    log.release();
+    presence.release();
+  }
+
+  #dropClient(id: string, { log, bytes }: StoredClient): void {
+    this.#clients.delete(id);
+    this.#budget.add(-bytes);
+    log?.release();
+  }
+
+  #weigh(stored: StoredClient): void {
+    let bytes = COST.client + COST.membership * stored.rooms.size;
+    for (const [key, json] of stored.attributes) bytes += bytesOf(key) + bytesOf(json);
+    this.#budget.add(bytes - stored.bytes);
+    stored.bytes = bytes;
   }
 
   #client(id: string): StoredClient | undefined {
     const stored = this.#clients.get(id);
     if (!stored) return undefined;
     if (stored.expiresAt > this.now()) return stored;
-    this.#clients.delete(id);
+    this.#dropClient(id, stored);
     return undefined;
   }
 
@@ -370,9 +415,22 @@ export class MemoryStore implements Store {
   }
 
   #tidy(): void {
-    for (const id of this.#clients.keys()) this.#client(id);
-    for (const name of this.#rooms.keys()) this.#room(name);
+    for (const id of this.#clients.keys()) this.#client(id)?.log?.expire();
+    for (const name of this.#rooms.keys()) {
+      const room = this.#room(name);
+      room?.log.expire();
+      room?.presence.expire();
+    }
     for (const [node, { until }] of this.#nodes) if (until <= this.now()) this.#nodes.delete(node);
-    for (const [key, { until }] of this.#once) if (until <= this.now()) this.#once.delete(key);
+    for (const [key, { until }] of this.#once) {
+      if (until > this.now()) continue;
+      this.#once.delete(key);
+      this.#budget.add(-COST.once - bytesOf(key));
+    }
   }
+}
+
+/** Like a full Redis: refuses whole, and lets go all the same. */
+function full(): Promise<never> {
+  return Promise.reject(new ChatError('store_full'));
 }

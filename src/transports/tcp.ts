@@ -1,7 +1,8 @@
 /** The TCP door: who may come in, with TLS or without, and how all of them go. */
 import net from 'node:net';
 import tls from 'node:tls';
-import { asChatError } from '../protocol/errors';
+import { asChatError, type ChatError } from '../protocol/errors';
+import type { Admission } from './admission';
 import type { ConversationOptions } from './conversation';
 import type { BufferLimits } from './link';
 import { SlowPeers } from './slow-peers';
@@ -13,7 +14,7 @@ export interface TcpOptions<Api> extends ConversationOptions<Api> {
     readonly handshake: number;
   };
   readonly lineBytes: number;
-  readonly connections: number;
+  readonly admission: Admission;
   readonly connectionsPerAddress: number;
   readonly tls: { readonly cert: string; readonly key: string } | null;
 }
@@ -23,11 +24,10 @@ const KEEP_ALIVE = 25_000;
 export class TcpDoor<Api> {
   readonly server: net.Server;
   readonly #peers = new Set<TcpPeer<Api>>();
-  readonly #ofAddress = new Map<string, number>();
   readonly #slow: SlowPeers;
 
   constructor(readonly options: TcpOptions<Api>) {
-    const { limits, connections } = options;
+    const { limits } = options;
     this.#slow = new SlowPeers(limits.stuck);
     // Half-open, because `printf … | nc` closes its side first and still wants its answers.
     const allowHalfOpen = true;
@@ -41,7 +41,8 @@ export class TcpDoor<Api> {
     } else {
       this.server = net.createServer({ allowHalfOpen }, accept);
     }
-    if (connections > 0) this.server.maxConnections = connections;
+    // Whoever expects TLS could read no word of ours.
+    options.admission.guard(this.server, options.connectionsPerAddress, options.tls ? () => '' : farewell);
   }
 
   get size(): number {
@@ -70,15 +71,14 @@ export class TcpDoor<Api> {
   }
 
   #accept(socket: net.Socket): void {
+    // Over TLS it is another socket than the one that was admitted.
     socket.on('error', () => socket.destroy());
     const address = socket.remoteAddress ?? '';
-    if (!this.#admit(socket, address)) return;
     try {
       this.options.rates.newClient(address);
     } catch (error) {
-      const { message, code, retryAfter } = asChatError(error);
       socket.once('finish', () => socket.destroy());
-      socket.end(`${JSON.stringify({ error: message, code, retryAfter, context: 'api' })}\r\n`);
+      socket.end(farewell(asChatError(error)));
       return;
     }
     socket.setNoDelay(true);
@@ -89,20 +89,8 @@ export class TcpDoor<Api> {
       this.#peers.delete(peer);
     });
   }
+}
 
-  #admit(socket: net.Socket, address: string): boolean {
-    const { connectionsPerAddress } = this.options;
-    const open = (this.#ofAddress.get(address) ?? 0) + 1;
-    if (connectionsPerAddress > 0 && open > connectionsPerAddress) {
-      socket.destroy();
-      return false;
-    }
-    this.#ofAddress.set(address, open);
-    socket.once('close', () => {
-      const left = (this.#ofAddress.get(address) ?? 1) - 1;
-      if (left > 0) this.#ofAddress.set(address, left);
-      else this.#ofAddress.delete(address);
-    });
-    return true;
-  }
+function farewell({ message, code, retryAfter }: ChatError): string {
+  return `${JSON.stringify({ error: message, code, retryAfter, context: 'api' })}\r\n`;
 }

@@ -39,6 +39,7 @@ beforeAll(async () => {
         stuck: 0,
         saysPerSecond: 0,
         saysPerSecondPerAddress: 0,
+        bytesPerSecondPerAddress: 0,
         joinsPerSecondPerAddress: 0,
         newClientsPerSecondPerAddress: 0,
         connectionsPerAddress: 0,

@@ -10,6 +10,7 @@ import { actions as earshotActions } from '../../actions';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
 import type { SettingsInput } from '../../src/config';
 import { createChat } from '../../src/server';
+import { TcpClient, WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { arrived, cookieSet, HttpClient, refusal, setCookies, texts, type Answer } from '../support/http-client';
 import { KeptLog } from '../support/logger';
@@ -28,6 +29,15 @@ async function ask(server: ServerUnderTest, path: string, headers: Record<string
   const client = new HttpClient(server.url);
   client.headers = headers;
   return client.request('GET', path);
+}
+
+/** Bytes as they are, and all that comes back. */
+async function raw(server: ServerUnderTest, bytes: string): Promise<string> {
+  const socket = createConnection(server.port, '127.0.0.1');
+  socket.write(bytes);
+  let text = '';
+  for await (const piece of socket.setEncoding('utf8')) text += String(piece);
+  return text;
 }
 
 describe.each(storeSettings)('on %s', (_name, settings) => {
@@ -1110,14 +1120,6 @@ describe('who may ask', () => {
 
 describe('what is hardly HTTP', () => {
   /** Raw bytes out, all that comes back until the server closes. */
-  async function raw(server: ServerUnderTest, bytes: string): Promise<string> {
-    const socket = createConnection(server.port, '127.0.0.1');
-    socket.write(bytes);
-    let text = '';
-    for await (const piece of socket.setEncoding('utf8')) text += String(piece);
-    return text;
-  }
-
   test.each([
     ['no HTTP', 'hello\r\n\r\n', 400],
     ['no host', 'GET /chat/?method=roomView HTTP/1.1\r\n\r\n', 400],
@@ -1147,10 +1149,55 @@ describe('what is hardly HTTP', () => {
     const server = await startServer({ config: { limits: { connectionsPerAddress: 2 } } });
     const sockets = [createConnection(server.port, '127.0.0.1'), createConnection(server.port, '127.0.0.1')];
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-    expect(await raw(server, '').catch(() => '')).toBe('');
+    const refused = await raw(server, 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    expect(refused).toMatch(/^HTTP\/1\.1 429 Too Many Requests\r\n.*Retry-After: 5\r\n.*"code":"too_many_requests"/s);
     sockets[0]!.destroy();
     await eventually(async () => (await ask(server, '/livez').catch(() => undefined))?.status === 200);
     sockets[1]!.destroy();
+  });
+});
+
+test('a server that is full says so by every door, and takes somebody again when one has gone', async () => {
+  const server = await startServer({ config: { limits: { connections: 2 } } });
+  const [ann] = [await TcpClient.connect(server.tcpPort), await WsClient.connect(server.url)];
+  const refused = await raw(server, 'GET /chat/?method=say&message=x HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  expect(refused).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\n.*Retry-After: 5\r\n.*"code":"capacity"/s);
+  expect(refused.match(/HTTP\//g)).toHaveLength(1);
+  await expect(WsClient.connect(server.url)).rejects.toThrow('503');
+  const line = await new Promise<string>((resolve, reject) => {
+    createConnection(server.tcpPort, '127.0.0.1').on('error', reject).setEncoding('utf8').once('data', resolve);
+  });
+  expect(JSON.parse(line)).toMatchObject({ code: 'capacity', retryAfter: 5, context: 'api' });
+  expect(await server.api.chatRoom.roomStatus('defaultRoom')).toMatchObject({ membersCount: 2 });
+  ann.abandon();
+  await eventually(async () => (await ask(server, '/livez').catch(() => undefined))?.status === 200);
+});
+
+describe('with as many rooms as there may be', () => {
+  test.each(storeSettings)('on %s: no more are made, and those that are there are open', async (_name, settings) => {
+    const general = { startingChatRooms: ['room-0', 'room-1'] };
+    const server = await startServer({ config: { ...settings(), general, limits: { rooms: 3 } } });
+    const [ann, ws, tcp] = [
+      await arrived(server),
+      await WsClient.connect(server.url),
+      await TcpClient.connect(server.tcpPort),
+    ];
+    await ann.ok('roomAdd', { room: 'room-0' });
+    // Who comes before the node has counted is let in.
+    let tries = 0;
+    const refusal = await eventually(async () => {
+      tries += 1;
+      const answer = await ann.get('roomAdd', { room: `mine-${tries}` });
+      return answer.status === 200 ? undefined : answer;
+    });
+    expect(refusal).toMatchObject({ status: 503, body: { code: 'capacity' } });
+    expect(await ws.ask('roomAdd', { room: 'mine' })).toMatchObject({ code: 'capacity' });
+    expect(await tcp.line('listenToRoom mine')).toMatchObject({ code: 'capacity' });
+    expect((await ann.get('roomChange', { room: 'mine' })).body.code).toBe('capacity');
+    expect((await ann.ok('detailsView')).details.room).toBe('defaultRoom');
+    expect(await ws.data('roomAdd', { room: 'room-0' })).toBe(true);
+    await ann.say('come in', { room: 'room-0' });
+    expect((await ws.heard.next()).message).toBe('come in');
   });
 });
 

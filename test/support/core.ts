@@ -28,6 +28,7 @@ const settings: ChatSettings = {
   messageTTL: 60_000,
   history: 0,
   roomsPerClient: 50,
+  rooms: 0,
   membersListed: 1000,
   messageBytes: 16_384,
 };

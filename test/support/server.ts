@@ -35,6 +35,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerUn
       limits: {
         saysPerSecond: 0,
         saysPerSecondPerAddress: 0,
+        bytesPerSecondPerAddress: 0,
         joinsPerSecond: 0,
         joinsPerSecondPerAddress: 0,
         newClientsPerSecondPerAddress: 0,

@@ -53,6 +53,7 @@ test('a say counts for the client and for its address', () => {
   const rates = new Rates({
     saysPerSecond: 1,
     saysPerSecondPerAddress: 2,
+    bytesPerSecondPerAddress: 0,
     joinsPerSecond: 1,
     joinsPerSecondPerAddress: 2,
     newClientsPerSecondPerAddress: 1,
@@ -72,8 +73,35 @@ test('a say counts for the client and for its address', () => {
   expect(() => rates.newClient('here')).toThrow('too many requests');
 });
 
+test('what is said counts by its bytes for the address, and nothing is too large for ever', () => {
+  const rates = new Rates(
+    {
+      saysPerSecond: 0,
+      saysPerSecondPerAddress: 0,
+      bytesPerSecondPerAddress: 100,
+      joinsPerSecond: 0,
+      joinsPerSecondPerAddress: 0,
+      newClientsPerSecondPerAddress: 0,
+    },
+    () => clock.now,
+  );
+  rates.words(700, 'here');
+  expect(() => rates.words(300, 'here')).toThrow(expect.objectContaining({ code: 'too_many_requests', retryAfter: 2 }));
+  rates.words(100, 'here');
+  rates.words(5000, 'there');
+  expect(() => rates.words(1, 'there')).toThrow('too many requests');
+  clock.now = 8000;
+  rates.words(5000, 'there');
+});
+
 test('an IPv6 subscriber is one address, whichever of its own it uses', () => {
-  const settings = { saysPerSecond: 0, saysPerSecondPerAddress: 0, joinsPerSecond: 0, joinsPerSecondPerAddress: 0 };
+  const settings = {
+    saysPerSecond: 0,
+    saysPerSecondPerAddress: 0,
+    bytesPerSecondPerAddress: 0,
+    joinsPerSecond: 0,
+    joinsPerSecondPerAddress: 0,
+  };
   const rates = new Rates({ ...settings, newClientsPerSecondPerAddress: 1 });
   for (let index = 0; index < 4; index += 1) rates.newClient(`2001:db8::${index}`);
   expect(() => rates.newClient('2001:db8::ffff')).toThrow('too many requests');

@@ -29,6 +29,7 @@ function nodeOn(tally: Tally): { rates: Rates; sharing: SharedRates } {
     {
       saysPerSecond: 10,
       saysPerSecondPerAddress: 0,
+      bytesPerSecondPerAddress: 0,
       joinsPerSecond: 1,
       joinsPerSecondPerAddress: 0,
       newClientsPerSecondPerAddress: 5,

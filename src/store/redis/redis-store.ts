@@ -174,6 +174,9 @@ export class RedisStore implements Store {
   rooms(): Promise<string[]> {
     return this.#index.all();
   }
+  countRooms(): Promise<number> {
+    return this.#index.count();
+  }
   join(request: JoinRequest): Promise<Joined> {
     return this.#rooms.join(request);
   }

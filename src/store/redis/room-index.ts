@@ -3,10 +3,14 @@ import type { Calls } from './calls';
 import type { Keys } from './keys';
 
 /** Names that each tidying looks at. */
-const SAMPLE = 10;
+const SAMPLE = 20;
+/** Looks of one tidying, where each finds that many are gone. */
+const MOST_LOOKS = 50;
 const AT_ONCE = 1000;
 
 export class RoomIndex {
+  #tidying: Promise<void> | undefined;
+
   constructor(
     readonly calls: Calls,
     readonly keys: Keys,
@@ -36,10 +40,26 @@ export class RoomIndex {
     return listed.filter((_, index) => found[index]).sort();
   }
 
-  /** Rooms end by their TTL without anybody's doing; a few names at a time are checked, as Redis does with its own. */
+  count(): Promise<number> {
+    return this.calls.read((client) => client.scard(this.keys.rooms));
+  }
+
+  /**
+   * Rooms end by their TTL without anybody's doing; a few names at a time are checked, as Redis does with its own: again
+   * at once where many of them were gone, or a flood of rooms would be on the list for hours after its end.
+   */
   async tidy(): Promise<void> {
-    const some = await this.calls.read((client) => client.srandmember(this.keys.rooms, SAMPLE));
-    for (const room of some) if (!(await this.#exists(room))) await this.remove(room);
+    this.#tidying ??= this.#tidy().finally(() => (this.#tidying = undefined));
+    await this.#tidying;
+  }
+
+  async #tidy(): Promise<void> {
+    for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+      const some = await this.calls.read((client) => client.srandmember(this.keys.rooms, SAMPLE));
+      const gone = await Promise.all(some.map(async (room) => !(await this.#exists(room))));
+      await Promise.all(some.map(async (room, index) => (gone[index] ? this.remove(room) : undefined)));
+      if (gone.filter(Boolean).length < SAMPLE / 4) return;
+    }
   }
 
   async #exists(room: string): Promise<boolean> {

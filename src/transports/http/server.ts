@@ -4,10 +4,11 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
 import { ChatError } from '../../protocol/errors';
+import type { Admission } from '../admission';
 import { errorBody } from './reply';
 
 export interface HttpLimits {
-  readonly connections: number;
+  readonly admission: Admission;
   readonly connectionsPerAddress: number;
   /** ms that a new connection may take to say what it wants. */
   readonly handshake: number;
@@ -53,29 +54,12 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
   // 65 s: longer than the 60 s after which a proxy drops its idle connections, so that it never writes into a closed one.
   server.keepAliveTimeout = 65_000;
   server.headersTimeout = limits.handshake;
-  server.requestTimeout = 30_000;
+  server.requestTimeout = 3 * limits.handshake;
   // Longer than the longest poll. Node counts what the peer takes as well, so whoever does not fetch its answer goes.
   server.timeout = 75_000;
   server.maxHeadersCount = 100;
-  if (limits.connections > 0) server.maxConnections = limits.connections;
-
-  const ofAddress = new Map<string, number>();
-  server.on('connection', (socket) => {
-    socket.on('error', () => socket.destroy());
-    const address = socket.remoteAddress ?? '';
-    const open = (ofAddress.get(address) ?? 0) + 1;
-    if (limits.connectionsPerAddress > 0 && open > limits.connectionsPerAddress) {
-      socket.destroy();
-      return;
-    }
-    ofAddress.set(address, open);
-    socket.once('close', () => {
-      const left = (ofAddress.get(address) ?? 1) - 1;
-      if (left > 0) ofAddress.set(address, left);
-      else ofAddress.delete(address);
-    });
-    firstByteWithin(socket, limits.handshake);
-  });
+  server.on('connection', (socket) => firstByteWithin(socket, limits.handshake));
+  limits.admission.guard(server, limits.connectionsPerAddress, refusal);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
@@ -86,7 +70,7 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
   return server;
 }
 
-/** The whole answer to what is no request, in the words of every other error. */
+/** The answer to what is no request. */
 function unreadable(code: string | undefined): string {
   const [status, text] =
     code === 'HPE_HEADER_OVERFLOW'
@@ -94,9 +78,24 @@ function unreadable(code: string | undefined): string {
       : code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? ['408 Request Timeout', 'the request took too long']
         : ['400 Bad Request', 'the request is not valid HTTP'];
-  const body = errorBody(new ChatError('bad_request', text));
-  const headers = `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${String(body.length)}`;
-  return `HTTP/1.1 ${status}\r\nConnection: close\r\n${headers}\r\n\r\n${body}`;
+  return wholeAnswer(status, new ChatError('bad_request', text));
+}
+
+/** The answer to who is one too many, before anything was read. */
+function refusal(error: ChatError): string {
+  return wholeAnswer(`${String(error.status)} ${http.STATUS_CODES[error.status] ?? ''}`, error);
+}
+
+/** Where there is no response to write to, in the words of every other error. */
+function wholeAnswer(status: string, error: ChatError): string {
+  const body = errorBody(error);
+  const headers = [
+    'Connection: close',
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${String(Buffer.byteLength(body))}`,
+    ...(error.retryAfter === undefined ? [] : [`Retry-After: ${String(error.retryAfter)}`]),
+  ];
+  return `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
 /** headersTimeout starts with the first byte: a peer that sends none would stay for ever. */
