@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests, after seeing to the programs they need that npm does not bring: redis-server, a Chromium, and the curl
-# and nc of the documents' examples.
+# Runs the tests, after seeing to the programs they need that npm does not bring: redis-server, a Chromium, the curl and
+# nc of the documents' examples, and the proxies that deploy/ has configurations for.
 # Arguments go to jest: `npm test -- --selectProjects unit`, `npm test -- -t cursor`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,6 +34,9 @@ if redis=$(find_program redis-server valkey-server); then say "found $redis"; el
 if chromium=$(find_program chromium chromium-browser google-chrome); then say "found $chromium"; else missing+=(chromium); fi
 if ! find_program curl >/dev/null; then missing+=(curl); fi
 if ! find_program nc >/dev/null; then missing+=(netcat-openbsd); fi
+for proxy in nginx haproxy; do
+  if ! PATH="$PATH:/usr/sbin" find_program "$proxy" >/dev/null; then missing+=("$proxy"); fi
+done
 
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" != 0 ]; then

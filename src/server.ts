@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import type http from 'node:http';
-import type { Router } from 'express';
 import { openAdmin, type AdminServer } from './admin/server';
 import { Api } from './api';
 import { createConfig, type Config, type SettingsInput } from './config';
@@ -44,12 +43,22 @@ export interface ChatServerOptions {
   readonly logger?: Logger;
 }
 
+/**
+ * What an Express application's `app.use` takes. In Node's own types, so that who uses the package needs none of
+ * Express's.
+ */
+export type MountedHandler = (
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  next: (error?: unknown) => void,
+) => void;
+
 /** A chat without a port of its own: for an application that has one. */
 export interface MountedChat {
   /** For `app.use('/chat', …)`. */
-  readonly router: Router;
+  readonly router: MountedHandler;
   /** For `app.use('/api', …)`. */
-  readonly apiRouter: Router;
+  readonly apiRouter: MountedHandler;
   readonly api: Api;
   readonly config: Config;
   /** Where metrics and the operator's page are; null when `admin.port` is. */
@@ -286,8 +295,9 @@ async function composeOn(store: Store, config: Config, logger: Logger, options: 
   };
   let closing: Promise<void> | undefined;
   const mounted: MountedChat = {
-    router: routers.chat,
-    apiRouter: routers.api,
+    // Express calls them with its own request and response, as they want.
+    router: routers.chat as unknown as MountedHandler,
+    apiRouter: routers.api as unknown as MountedHandler,
     api,
     config,
     admin,
