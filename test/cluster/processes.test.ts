@@ -1,4 +1,5 @@
-/** A node is killed: its clients go on elsewhere, and those who were only there are gone, each with one leave. */
+/** Nodes that are processes: killed, standing still, with clocks that are wrong. */
+import path from 'node:path';
 import { TcpClient, WsClient } from '../support/clients';
 import { Command, type Listening } from '../support/command';
 import { eventually } from '../support/eventually';
@@ -31,14 +32,22 @@ async function since(client: HttpClient, cursor: string): Promise<Presence[]> {
   }
 }
 
+/** A node as a process, with more of an environment. */
+function start(
+  redis: { readonly url?: string | null; readonly prefix: string },
+  env: Readonly<Record<string, string>>,
+): Command {
+  return new Command(['--port', '0', '--socket-port', '0', '--redis-url', redis.url ?? ''], {
+    EARSHOT_REDIS_PREFIX: redis.prefix,
+    EARSHOT_LIMITS_SAYS_PER_SECOND: '0',
+    ...env,
+  });
+}
+
 /** Two nodes, the first of which is a process that can be stopped and killed. */
 async function twoNodes(nodeLease: number): Promise<Listening & { doomed: Command; survivor: ServerUnderTest }> {
   const redis = redisSettings();
-  const doomed = new Command(['--port', '0', '--socket-port', '0', '--redis-url', String(redis.url)], {
-    EARSHOT_REDIS_PREFIX: redis.prefix,
-    EARSHOT_GENERAL_NODE_LEASE: String(nodeLease),
-    EARSHOT_LIMITS_SAYS_PER_SECOND: '0',
-  });
+  const doomed = start(redis, { EARSHOT_GENERAL_NODE_LEASE: String(nodeLease) });
   const survivor = await startServer({ config: { redis, general: { nodeLease } } });
   return { ...(await doomed.listening()), doomed, survivor };
 }
@@ -103,4 +112,30 @@ test('a node stands still for 3 s: what came meanwhile is late, and nobody is th
   expect(leaves(await since(watcher, before.cursor))).toEqual([]);
   const newest = [...trial.crowd.accepted.values()].at(-1);
   await there.heard.next(({ message }) => message === newest);
+});
+
+test('the clocks of two nodes are an hour off, one each way: nobody notices', async () => {
+  const redis = redisSettings();
+  const wrong = (hours: number): Command =>
+    start(redis, {
+      NODE_OPTIONS: `--require ${path.join(__dirname, '../support/wrong-clock.cjs')}`,
+      CLOCK_OFFSET: String(hours * 3_600_000),
+    });
+  const [early, late] = [wrong(-1), wrong(1)];
+  const [here, there] = [await early.listening(), await late.listening()];
+  const trial = await Trial.on("nodes' clocks an hour off, one each way", 'nobody notices', [here.url, there.url]);
+  const sockets = await Promise.all([TcpClient.connect(here.tcpPort), TcpClient.connect(there.tcpPort)]);
+  const watcher = await arrived(there);
+  const before = await watcher.ok('roomView');
+  watcher.url = here.url;
+  expect(await trial.settle()).toEqual([]);
+  expect(trial.told).toEqual(nobodyTold);
+  // Times that people are told are the store's.
+  const { sentAt } = await watcher.say('what time is it?');
+  expect(Math.abs(Number(sentAt) - Date.now())).toBeLessThan(60_000);
+  expect(leaves(await since(watcher, before.cursor))).toEqual([]);
+  const { members } = (await watcher.ok('roomView')).roomStatus;
+  expect(members).toEqual(expect.arrayContaining(sockets.map(({ id }) => id)));
+  // The shim is there: a node says so itself.
+  expect(early.stderr + late.stderr).toContain('clock');
 });
