@@ -1,4 +1,6 @@
 /** A primary dies and its replica takes over: nothing is lost that the replica had, and what it had not is told. */
+import { eventually } from '../support/eventually';
+import { longTest } from '../support/long';
 import { stopOwnRedis } from '../support/redis';
 import { SentinelDeployment, stopSentinels } from '../support/redis-sentinel';
 import { closeStores } from '../support/stores';
@@ -11,7 +13,7 @@ afterEach(async () => {
   await stopOwnRedis();
 });
 
-test('the primary is killed, its replica has everything: nothing lost, nobody told', async () => {
+longTest('the primary is killed, its replica has everything: nothing lost, nobody told', async () => {
   const deployment = await SentinelDeployment.start();
   const trial = await Trial.start('Sentinel failover, replica in step', 'nothing lost, nobody told', {
     redis: deployment.address,
@@ -33,4 +35,23 @@ test('the primary is killed, its replica lags: the lost tail is told as `fork`, 
   await deployment.promoted();
   expect(await trial.settle()).toEqual([]);
   expect(trial.told).toEqual(eachTold('fork'));
+});
+
+longTest('with waitReplicas nothing that was answered OK is lost with the primary', async () => {
+  const deployment = await SentinelDeployment.start();
+  const trial = await Trial.start('Sentinel failover, replica lagging, waitReplicas 1', 'nothing accepted is lost', {
+    redis: deployment.address,
+    waitReplicas: 1,
+  });
+  await deployment.holdBackReplica();
+  await eventually(() => trial.crowd.refusals.has('outcome_unknown'));
+  const safe = [...trial.crowd.accepted.keys()];
+  await deployment.primary.kill();
+  await deployment.promoted();
+  await deployment.primaryIsReplica();
+  expect(await trial.settle()).toEqual([]);
+  const [store] = trial.stores;
+  const { entries } = await store!.read('room:defaultRoom', '0-0', 100_000);
+  const kept = new Set(entries.map(({ id }) => id));
+  expect(safe.filter((id) => !kept.has(id))).toEqual([]);
 });

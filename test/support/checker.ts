@@ -45,16 +45,17 @@ export type Accepted = ReadonlyMap<string, unknown>;
 export function faults(record: Record, accepted: Accepted, maybe: ReadonlySet<unknown> = new Set()): string[] {
   const wrong: string[] = [];
   const { heard, gaps, name } = record;
+  const kept = withoutUndone(record, accepted);
   for (let index = 1; index < heard.length; index += 1) {
     const [before, after] = [heard[index - 1], heard[index]];
     if (before && after && compare(before.id, after.id) >= 0)
       wrong.push(`${name}: ${after.id} came after ${before.id}`);
   }
   const seen = new Map<unknown, number>();
-  for (const { message } of heard) seen.set(message, (seen.get(message) ?? 0) + 1);
+  for (const { message } of kept) seen.set(message, (seen.get(message) ?? 0) + 1);
   for (const [message, count] of seen)
     if (count > 1) wrong.push(`${name}: ${String(message)} came ${String(count)} times`);
-  for (const { id, message } of heard) {
+  for (const { id, message } of kept) {
     if (accepted.has(id) ? accepted.get(id) !== message : !maybe.has(message)) {
       wrong.push(`${name}: ${id} (${String(message)}) was not accepted so`);
     }
@@ -74,6 +75,15 @@ export function faults(record: Record, accepted: Accepted, maybe: ReadonlySet<un
   return wrong;
 }
 
+/**
+ * Without what the store took back: given to the reader, never answered OK under this id, and the reader was told of a
+ * loss after it that nobody can count. Its say may have been repeated, and be there under another id.
+ */
+function withoutUndone({ heard, gaps }: Record, accepted: Accepted): Heard[] {
+  const until = gaps.findLast(({ lost }) => lost === null)?.at ?? 0;
+  return heard.filter(({ id }, index) => index >= until || accepted.has(id));
+}
+
 /** The same in numbers, over all readers. */
 export interface Figures {
   readonly accepted: number;
@@ -91,12 +101,14 @@ export interface Figures {
 export function figuresOf(records: readonly Record[], accepted: Accepted): Figures {
   const reasons = new Map<string, number>();
   let [missing, doubled, lost, delay] = [0, 0, 0, 0];
-  for (const { heard, gaps } of records) {
+  for (const record of records) {
+    const { heard, gaps } = record;
+    const kept = withoutUndone(record, accepted);
     const ids = new Set(heard.map(({ id }) => id));
     const absent = [...accepted.keys()].filter((id) => !ids.has(id)).length;
     if (gaps.length === 0) missing += absent;
     else lost = Math.max(lost, absent);
-    doubled += heard.length - new Set(heard.map(({ message }) => message)).size;
+    doubled += kept.length - new Set(kept.map(({ message }) => message)).size;
     for (const { reason } of gaps) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     for (const each of heard) delay = Math.max(delay, each.delay);
   }

@@ -35,6 +35,7 @@ export class SentinelDeployment {
   private constructor(
     readonly primary: OwnRedis,
     readonly replica: OwnRedis,
+    readonly replicaPort: number,
     readonly ports: readonly number[],
   ) {
     watching.add(this);
@@ -47,7 +48,7 @@ export class SentinelDeployment {
     const replica = await OwnRedis.start(
       ...['--port', `${replicaPort}`, '--replicaof', `127.0.0.1 ${primaryPort}`, ...options],
     );
-    const deployment = new SentinelDeployment(primary, replica, ports);
+    const deployment = new SentinelDeployment(primary, replica, replicaPort, ports);
     await eventually(async () => (await replica.admin.info('replication')).includes('master_link_status:up'));
     for (const port of ports) await deployment.#watch(port, primaryPort);
     await eventually(() => deployment.#agreed());
@@ -71,6 +72,13 @@ export class SentinelDeployment {
   /** The replica has become the primary. */
   async promoted(): Promise<void> {
     await eventually(async () => (await this.replica.admin.info('replication')).includes('role:master'), 30_000);
+  }
+
+  /** The old primary comes back, and follows the new one; the sentinels would tell it to as well, in their time. */
+  async primaryIsReplica(): Promise<void> {
+    await this.primary.start();
+    await this.primary.admin.replicaof('127.0.0.1', this.replicaPort);
+    await eventually(async () => (await this.replica.admin.info('replication')).includes('state=online'));
   }
 
   async stop(): Promise<void> {

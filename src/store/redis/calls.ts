@@ -38,7 +38,10 @@ const READS: ReadonlySet<ScriptName> = new Set(['read', 'history', 'view', 'node
 /** ms: from a quiet neighbour to one that is about to be given up. */
 export const LATENCY_BOUNDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000];
 
-type ScriptedClient = Record<ScriptName, (...parameters: Argument[]) => Promise<unknown>>;
+/** Not by their bare names, which ioredis has uses of its own for: `nodes` of a cluster. */
+const commandOf = (name: ScriptName): `script:${ScriptName}` => `script:${name}`;
+
+type ScriptedClient = Record<ReturnType<typeof commandOf>, (...parameters: Argument[]) => Promise<unknown>>;
 
 export class Calls {
   /** How long answers took, those of calls that were given up aside. */
@@ -55,7 +58,7 @@ export class Calls {
     readonly client: Client,
     readonly callMs: number,
   ) {
-    for (const { name, lua, numberOfKeys } of scripts) client.defineCommand(name, { lua, numberOfKeys });
+    for (const { name, lua, numberOfKeys } of scripts) client.defineCommand(commandOf(name), { lua, numberOfKeys });
     client.on('ready', () => {
       this.#ready = true;
       this.#link += 1;
@@ -87,7 +90,7 @@ export class Calls {
   /** Keys in one slot; text from clients in `parameters` only, never in the script. */
   script(name: ScriptName, keys: readonly string[], parameters: readonly Argument[]): Promise<unknown> {
     const scripted = this.client as unknown as ScriptedClient;
-    return this.#call(!READS.has(name), () => scripted[name](...keys, ...parameters));
+    return this.#call(!READS.has(name), () => scripted[commandOf(name)](...keys, ...parameters));
   }
 
   close(): void {
@@ -161,16 +164,18 @@ export class Calls {
   /**
    * All that one turn of the event loop asks goes out in one write: half of Redis' work per call is reading from sockets.
    * ioredis' own pipelining does as much for Redis, costs this node a quarter more, and keeps the next batch back until
-   * the last one is answered; on a cluster we leave it at that.
+   * the last one is answered; on a cluster it fails whole batches when one slot of theirs has moved.
    */
   #cork(): void {
-    if (this.#corked || !(this.client instanceof Redis)) return;
-    const { stream } = this.client;
+    if (this.#corked) return;
+    const links = this.client instanceof Redis ? [this.client] : this.client.nodes('all');
+    // One that a cluster's client has not used yet has no stream.
+    const streams = links.flatMap(({ stream }) => (stream as Redis['stream'] | undefined) ?? []);
     this.#corked = true;
-    stream.cork();
+    for (const stream of streams) stream.cork();
     setImmediate(() => {
       this.#corked = false;
-      stream.uncork();
+      for (const stream of streams) stream.uncork();
     });
   }
 }

@@ -34,11 +34,9 @@ export function connect(address: RedisAddress, timing: RedisTiming, role: 'comma
     Math.min(50 * 2 ** Math.min(times - 1, 5), 1000) * (0.75 + Math.random() / 2);
 
   if (address.nodes && isCluster(address)) {
-    // Here ioredis settles every command by itself, so its pipelines never hang; see calls.ts for the other links.
     return new Cluster(address.nodes.map(hostAndPort), {
       lazyConnect: true,
       enableOfflineQueue: false,
-      enableAutoPipelining: true,
       shardedSubscribers: role === 'announcements',
       clusterRetryStrategy: retryStrategy,
       redisOptions: { ...credentials(address.nodes), ...common },
