@@ -15,6 +15,7 @@ export const names: Record<Kind, string> = {
   actionhero: 'ActionHero',
   ws: '`ws`, send each',
   'ws-framed': '`ws`, framed once',
+  'ws-joined': '`ws`, joined per turn',
 };
 const kinds = Object.keys(names) as Kind[];
 

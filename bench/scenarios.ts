@@ -56,6 +56,7 @@ const webSocketOf: Record<Kind, WireName> = {
   actionhero: 'actionhero',
   ws: 'bare',
   'ws-framed': 'bare',
+  'ws-joined': 'bare',
   nchan: 'nchan',
 };
 const publisherOf = (kind: Kind): WireName => (kind === 'nchan' ? 'nchan-publisher' : webSocketOf[kind]);
@@ -98,7 +99,7 @@ export function figureOf({
 }
 
 const perCpuSecond = { unit: 'deliveries/CPU-s', better: 'more' } as const;
-const everyWebSocket = memory('earshot', 'nchan', 'socketio', 'actionhero', 'ws', 'ws-framed');
+const everyWebSocket = memory('earshot', 'nchan', 'socketio', 'actionhero', 'ws', 'ws-framed', 'ws-joined');
 
 const push: Scenario[] = [
   { id: 'ws-one100', title: 'WebSocket, 100 members, one message at a time', hearers: 100, quick: true, talk: {} },

@@ -8,7 +8,7 @@ import { Redis } from 'ioredis';
 import type { Target } from './load/wire';
 import { family } from './processes';
 
-export type Kind = 'earshot' | 'socketio' | 'actionhero' | 'ws' | 'ws-framed' | 'nchan';
+export type Kind = 'earshot' | 'socketio' | 'actionhero' | 'ws' | 'ws-framed' | 'ws-joined' | 'nchan';
 
 export interface ServerSpec {
   readonly kind: Kind;
@@ -112,6 +112,8 @@ export class Servers {
         return script('ws.cjs', {});
       case 'ws-framed':
         return script('ws.cjs', { FRAMED: '1' });
+      case 'ws-joined':
+        return script('ws.cjs', { JOINED: '1' });
       case 'actionhero':
         return script(
           'actionhero.cjs',
@@ -155,7 +157,7 @@ export class Servers {
     const child = pinned('nginx', ['-p', folder, '-c', path.join(folder, 'nginx.conf'), '-g', 'daemon off;'], {});
     // The master listens before it has a worker.
     await until(() => Promise.resolve(family(child.pid!).length > 1));
-    await until(() => answers(port));
+    await until(() => accepts(port));
     return { child, target: { port } };
   }
 }
@@ -185,7 +187,11 @@ function pinned(command: string, args: readonly string[], env: Record<string, st
     env: { ...process.env, NODE_ENV: 'production', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  process.once('exit', () => child.kill('SIGKILL'));
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', kill);
+  child.once('exit', () => process.off('exit', kill));
   return child;
 }
 
@@ -212,17 +218,14 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   throw new Error('a server did not start');
 }
 
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => {
-      resolve(false);
-    });
-  });
+/** Whether Nchan takes a message: it listens before it has found its Redis, and answers 503 until then. */
+async function accepts(port: number): Promise<boolean> {
+  try {
+    const { ok } = await fetch(`http://127.0.0.1:${String(port)}/pub/ready`, { method: 'POST', body: 'ready' });
+    return ok;
+  } catch {
+    return false;
+  }
 }
 
 async function ended(child: ChildProcess): Promise<void> {
