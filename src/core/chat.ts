@@ -11,7 +11,7 @@ import { clientTopic, roomTopic, type Match, type Topic } from './entry';
 import { Leases } from './leases';
 import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
-import type { Session } from './session';
+import { Session } from './session';
 import { Renewal } from './renewal';
 import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
@@ -28,9 +28,10 @@ export interface ChatOptions {
   readonly settings: ChatSettings;
   readonly logger: Logger;
   readonly middleware?: readonly ChatMiddleware[];
-  /** ms between rounds of leases and looks at log ends; tests of what they mend shorten them. */
+  /** ms between rounds of leases and looks at log ends, and that a log is followed on; tests shorten them. */
   readonly leaseEvery?: number;
   readonly checkEvery?: number;
+  readonly linger?: number;
 }
 
 export interface Said {
@@ -82,6 +83,7 @@ export class Chat {
       logger,
       keepMs: settings.messageTTL,
       ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
+      ...(options.linger === undefined ? {} : { lingerMs: options.linger }),
     });
     this.sessions = new Sessions({
       store,
@@ -143,18 +145,9 @@ export class Chat {
    * @param revived how the former record of this id was lost
    */
   async welcome(id: string, peer: Peer, revived?: 'expired' | 'reset'): Promise<Session> {
-    const session = await this.sessions.create(id, revived ? { revived } : {});
-    const room = this.settings.defaultRoom;
-    if (room === null) return session;
+    const session = new Session(id);
     const { connection } = this.connection(session, peer);
-    try {
-      await this.rooms.join(session, connection, room, { listening: false, revived });
-      await this.sessions.write(session, { room });
-      session.room = room;
-    } catch (error) {
-      // A hook that keeps strangers out of the default room does not keep them from logging in.
-      if (!(error instanceof ChatError) || error.status >= 500) throw error;
-    }
+    await this.rooms.joinFirst(session, connection, this.settings.defaultRoom, revived);
     return session;
   }
 

@@ -5,7 +5,7 @@ import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
 import type { Chat, Said } from './chat';
 import { roomsOf, type ChatConnection, type Peer } from './connection';
 import { cursorOf } from './cursors';
-import { presenceTopic, roomTopic, type Match } from './entry';
+import { presenceTopic, roomTopic, type Match, type Topic } from './entry';
 import { hearThrough } from './hear';
 import type { Rates } from './rate';
 import { Reading, type ReadOptions } from './reading';
@@ -180,11 +180,13 @@ export class Client {
 
   /** Where the client stands that reads from now on: the live end of everything it hears. */
   async cursorNow(): Promise<string> {
-    const topics = [...this.session.rooms.keys()].map(roomTopic);
-    const places = await Promise.all(
-      topics.map(async (topic): Promise<[typeof topic, EntryId]> => [topic, await this.chat.endOf(topic)]),
-    );
-    return cursorOf(this.chat, new Map(places));
+    const { isNew, rooms } = this.session;
+    const places = [...rooms].map(async ([room, { floor }]): Promise<[Topic, EntryId]> => {
+      const topic = roomTopic(room);
+      // Who has just come in stands at the end already.
+      return [topic, isNew ? floor : await this.chat.endOf(topic)];
+    });
+    return cursorOf(this.chat, new Map(await Promise.all(places)));
   }
 
   /** What `method=messages` asks for; the transport decides how it is answered. */

@@ -6,7 +6,7 @@ import type { Chat } from './chat';
 import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
 import { hears, hearsAll, hearThrough, type Heard, type Listener } from './hear';
 import { gapOf } from './verdict';
-import type { Start } from './push';
+import { waiting, type Start } from './push';
 import type { HeardRoom, Hearer } from './session';
 import { readBatch, type Reader, type Tail } from './tail';
 
@@ -127,14 +127,14 @@ export class Feed implements Reader, Hearer {
       const track = this.#tracks.get(topic);
       if (!track) continue;
       this.#tracks.delete(topic);
-      if (track.tail) this.chat.tails.release(track.tail, this);
+      this.#letGo(track);
     }
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    for (const { tail } of this.#tracks.values()) if (tail) this.chat.tails.release(tail, this);
+    for (const track of this.#tracks.values()) this.#letGo(track);
     this.#tracks.clear();
     this.wake();
   }
@@ -150,12 +150,23 @@ export class Feed implements Reader, Hearer {
   }
 
   async #track(topic: Topic, start: Start): Promise<void> {
-    const tail = this.options.follow ? await this.chat.tails.acquire(topic, this) : this.chat.tails.warm(topic);
+    const { tails } = this.chat;
+    // Two may be under way for one log; only the reader that comes to stay is this feed itself.
+    const tail = this.options.follow ? await tails.acquire(topic, waiting) : tails.warm(topic);
     if (!this.#open || this.#removed.has(topic) || this.#tracks.has(topic)) {
-      if (this.options.follow && tail && this.#tracks.get(topic)?.tail !== tail) this.chat.tails.release(tail, this);
+      if (this.options.follow && tail) tails.release(tail, waiting);
       return;
     }
+    if (this.options.follow && tail) {
+      tail.add(this);
+      tail.remove(waiting);
+    }
     this.#tracks.set(topic, { topic, tail, place: start.place, loss: start.loss });
+  }
+
+  /** A tail that was only looked at, because others follow it, is theirs. */
+  #letGo({ tail }: Track): void {
+    if (tail && this.options.follow) this.chat.tails.release(tail, this);
   }
 
   /**

@@ -60,6 +60,10 @@ export class MiddlewareChain {
     return this.#all.some(({ say }) => say);
   }
 
+  get hasJoin(): boolean {
+    return this.#all.some(({ join }) => join);
+  }
+
   async join(connection: ChatConnection, room: string, listening: boolean): Promise<void> {
     for (const { join } of this.#all) if (join) await refusing(() => join(connection, room, { listening }));
   }

@@ -221,4 +221,5 @@ export class Pusher implements Hearer {
   }
 }
 
-const waiting: Reader = { wake: () => undefined };
+/** Keeps a tail for somebody who is about to read it. */
+export const waiting: Reader = { wake: () => undefined };

@@ -8,7 +8,7 @@ import type { MiddlewareChain } from './middleware';
 import { Session, type HeardRoom } from './session';
 import type { Sessions } from './sessions';
 import { FIRST_WEB_LEASE, sessionTTL, type ChatSettings } from './settings';
-import type { Departure, Holder, RoomSnapshot, Store } from './store';
+import type { ClientChange, Departure, Holder, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -40,24 +40,67 @@ export class Rooms {
   ): Promise<HeardRoom> {
     const known = session.rooms.get(room);
     if (known && (listening || !known.listening)) throw new ChatError('already_in_room', room);
-    const { roomsPerClient, createRoomsOnJoin } = this.options.settings;
+    const { roomsPerClient } = this.options.settings;
     if (!known && roomsPerClient > 0 && session.rooms.size >= roomsPerClient) {
       throw new ChatError('too_many_rooms', String(roomsPerClient));
     }
     await this.options.middleware.join(connection, room, listening);
 
-    const full = this.options.full();
     // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
-    const intent = this.options
-      .sessions()
-      .write(session, { rooms: new Map([[room, { listening, floor: undefined }]]) });
+    const intent = this.options.sessions().write(session, intention(room, listening));
+    return this.#join(session, connection, room, { listening, revived, intent });
+  }
+
+  /**
+   * The record of a client that has none, and its first room. Every new connection comes by here, so it takes two round
+   * trips; one more where hooks are asked, which shall see a client that there is.
+   * @param revived the client was here before its record was lost
+   */
+  async joinFirst(
+    session: Session,
+    connection: ChatConnection,
+    room: string | null,
+    revived: 'expired' | 'reset' | undefined,
+  ): Promise<void> {
+    const { middleware, sessions } = this.options;
+    const change = { ...(revived ? { revived } : {}), ...(room === null ? {} : intention(room, false)) };
+    const intent = sessions().create(session, change);
+    if (room === null || middleware.hasJoin) await intent;
+    if (room === null) return;
+    try {
+      await middleware.join(connection, room, false);
+    } catch (error) {
+      await this.#forgetRoom(session, room);
+      // A hook that keeps strangers out of the default room does not keep them from logging in.
+      if (!(error instanceof ChatError) || error.status >= 500) throw error;
+      return;
+    }
+    await this.#join(session, connection, room, { listening: false, revived, intent, current: { room } });
+  }
+
+  /** What a join is in the store, once the hooks have let it pass. */
+  async #join(
+    session: Session,
+    connection: ChatConnection,
+    room: string,
+    options: {
+      readonly listening: boolean;
+      readonly revived: 'expired' | 'reset' | undefined;
+      /** The record's being told of it. */
+      readonly intent: Promise<void>;
+      /** The room is to be the client's current one. */
+      readonly current?: { readonly room: string };
+    },
+  ): Promise<HeardRoom> {
+    const { listening, revived, intent, current } = options;
+    const { store, settings, sessions } = this.options;
     const [joined] = await Promise.all([
-      this.options.store.join({
+      store.join({
         room,
         client: session.id,
         listening,
         holders: this.#holders(session, connection),
-        create: (createRoomsOnJoin && !full) || room === this.options.settings.defaultRoom,
+        create: (settings.createRoomsOnJoin && !this.options.full()) || room === settings.defaultRoom,
         // Whom the store forgot hears the new log from its beginning: it was there all the time.
         ...(revived === 'reset' ? { rejoinFrom: BEGINNING } : {}),
       }),
@@ -65,13 +108,14 @@ export class Rooms {
     ]);
     if (joined.outcome === 'no_room') {
       await this.#forgetRoom(session, room);
-      throw createRoomsOnJoin ? new ChatError('capacity') : new ChatError('room_not_found');
+      throw settings.createRoomsOnJoin ? new ChatError('capacity') : new ChatError('room_not_found');
     }
     const { floor } = joined.membership;
     const heard: HeardRoom = { listening, floor };
     // A place of its own, so that a client that was revived is told of its former rooms and not of this one.
     const places = revived ? {} : { places: new Map([[roomTopic(room), floor]]) };
-    await this.options.sessions().write(session, { rooms: new Map([[room, heard]]), ...places });
+    await sessions().write(session, { rooms: new Map([[room, heard]]), ...places, ...current });
+    if (current) session.room = room;
     session.enter(room, heard);
     return heard;
   }
@@ -271,6 +315,11 @@ export class Rooms {
       await this.options.middleware.gone(this.options.connection(session, absent(client)).connection, room);
     }
   }
+}
+
+/** A join that is under way, for a record. */
+function intention(room: string, listening: boolean): ClientChange {
+  return { rooms: new Map([[room, { listening, floor: undefined }]]) };
 }
 
 /** The other end of a client that is not connected here. */

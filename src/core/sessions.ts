@@ -85,14 +85,11 @@ export class Sessions {
     return session;
   }
 
-  /** A new record, and the session of it. */
-  async create(id: string, change: ClientChange = {}): Promise<Session> {
-    const session = new Session(id);
-    await this.write(session, change, true);
-    const record = await this.options.store.client(id);
-    if (record) session.read(record);
+  /** Makes the record of a session that has none, or joins whoever makes it at the same time. */
+  async create(session: Session, change: ClientChange): Promise<void> {
     session.isNew = true;
-    return session;
+    session.revived = change.revived;
+    await this.write(session, change, true);
   }
 
   /**
@@ -103,16 +100,18 @@ export class Sessions {
     const { store, ttlMs } = this.options;
     session.writing += 1;
     try {
-      let version = await store.writeClient(session.id, change, { ttlMs, create });
-      if (version === undefined) {
-        version = await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
+      let written = await store.writeClient(session.id, change, { ttlMs, create });
+      if (!written) {
+        written = await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
         // Another record than the one that this session was read from: it counts from the beginning, and is younger.
         session.version = 0;
         await this.refresh(session);
       }
-      if (version === undefined || version <= session.version) return;
-      const foreign = version > session.version + 1 && this.#up.get(session.id)?.session === session;
+      if (!written || written.version <= session.version) return;
+      const { version, connectedAt } = written;
+      const foreign = version > session.version + 1 && (create || this.#up.get(session.id)?.session === session);
       session.version = version;
+      session.connectedAt = connectedAt;
       // Another node's change came in between, and its announcement while we were writing.
       if (foreign) await this.refresh(session);
     } finally {
@@ -125,18 +124,28 @@ export class Sessions {
     return (await this.#goLive(session)).session;
   }
 
-  /** Lets `hearer` hear for the client. */
-  async attach(session: Session, hearer: Hearer, hold: boolean): Promise<Session> {
+  /**
+   * Lets `hearer` hear for the client.
+   * @param held where this node's lease holds it already
+   */
+  async attach(
+    session: Session,
+    hearer: Hearer,
+    hold: boolean,
+    held: ReadonlyMap<string, HeardRoom> = new Map(),
+  ): Promise<Session> {
     const live = await this.#goLive(session);
     live.idleSince = undefined;
     live.session.hearers.add(hearer);
     if (!hold) return live.session;
     clearTimeout(live.grace);
-    const held = live.holds > 0 || live.grace !== undefined;
+    const isFirst = live.holds === 0 && live.grace === undefined;
     live.grace = undefined;
     live.holds += 1;
     try {
-      if (!held) await this.options.hold(live.session, live.session.rooms);
+      const { rooms } = live.session;
+      if (isFirst)
+        await this.options.hold(live.session, new Map([...rooms].filter(([room, heard]) => held.get(room) !== heard)));
     } catch (error) {
       this.detach(live.session, hearer, { held: true, clean: true });
       throw error;
@@ -206,8 +215,13 @@ export class Sessions {
     tail.onStale = () => {
       this.#refresh(session);
     };
-    // What changed between the record's being read and its being followed was announced to nobody here.
-    if (!session.isNew) await this.refresh(session);
+    try {
+      // What changed between the record's being read and its being followed was announced to nobody here.
+      if (!session.isNew) await this.refresh(session);
+    } catch (error) {
+      this.#letGo(live);
+      throw error;
+    }
     this.#up.set(session.id, live);
     return live;
   }
@@ -233,12 +247,15 @@ export class Sessions {
       if (live.idleSince === undefined || live.grace || now - live.idleSince < LINGER) continue;
       this.#up.delete(id);
       this.#live.delete(id);
-      if (live.tail) {
-        live.tail.onChanged = undefined;
-        live.tail.onStale = undefined;
-        this.options.tails.release(live.tail, watcher);
-      }
+      this.#letGo(live);
     }
+  }
+
+  #letGo({ tail }: Live): void {
+    if (!tail) return;
+    tail.onChanged = undefined;
+    tail.onStale = undefined;
+    this.options.tails.release(tail, watcher);
   }
 }
 

@@ -133,6 +133,9 @@ export interface Pending {
   readonly places: ReadonlyMap<Topic, EntryId>;
 }
 
+/** What became of a record by being written to. */
+export type Written = Pick<ClientRecord, 'version' | 'connectedAt'>;
+
 /** Each named part is set; null removes it. What is not named stays. */
 export interface ClientChange {
   readonly revived?: 'expired' | 'reset';
@@ -228,14 +231,14 @@ export interface Store {
 
   client(id: string): Promise<ClientRecord | undefined>;
   /**
-   * Writes and renews a record; its new version, or undefined when there is none and `create` is false. Announced to
-   * followers of the client's topic, unless it changes no more than `places`.
+   * Writes and renews a record; undefined when there is none and `create` is false. Announced to followers of the
+   * client's topic, unless it changes no more than `places`.
    */
   writeClient(
     id: string,
     change: ClientChange,
     options: { readonly ttlMs: number; readonly create: boolean },
-  ): Promise<number | undefined>;
+  ): Promise<Written | undefined>;
   /** Renews the record and the client's own log; the record's version, or undefined when there is none. */
   renewClient(id: string, ttlMs: number): Promise<number | undefined>;
   /**

@@ -19,6 +19,7 @@ import type {
   StoreFigures,
   StoreHealth,
   StoreLimits,
+  Written,
 } from '../core/store';
 import type { EntryId } from '../protocol/entry-id';
 import { ChatError } from '../protocol/errors';
@@ -253,7 +254,7 @@ export class MemoryStore implements Store {
     id: string,
     change: ClientChange,
     options: { readonly ttlMs: number; readonly create: boolean },
-  ): Promise<number | undefined> {
+  ): Promise<Written | undefined> {
     let stored = this.#client(id);
     if (!stored) {
       if (!options.create) return Promise.resolve(undefined);
@@ -292,12 +293,12 @@ export class MemoryStore implements Store {
     }
     for (const [topic, place] of change.places ?? []) stored.places.set(topic, place);
     this.#weigh(stored);
-    if (stored.version > 0 && change.room === undefined && !change.rooms && !change.attributes) {
-      return Promise.resolve(stored.version);
+    if (stored.version === 0 || change.room !== undefined || change.rooms || change.attributes) {
+      stored.version += 1;
+      this.#changed(id, stored.version);
     }
-    stored.version += 1;
-    this.#changed(id, stored.version);
-    return Promise.resolve(stored.version);
+    const { version, connectedAt } = stored;
+    return Promise.resolve({ version, connectedAt });
   }
 
   renewClient(id: string, ttlMs: number): Promise<number | undefined> {

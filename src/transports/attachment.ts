@@ -38,14 +38,18 @@ export class Attachment {
     return this.#current;
   }
 
-  /** From now on the socket is that client; what its rooms say is pushed once the pusher is started. */
+  /**
+   * From now on the socket is that client; what its rooms say is pushed once the pusher is started.
+   * @param loaded has just come into its rooms in the name of this socket
+   */
   async become(loaded: Session, { echo, presence = false }: Wishes): Promise<Attached> {
     const { chat, rates, link } = this;
+    const held = new Map(loaded.rooms);
     const session = await chat.sessions.live(loaded);
     const client = new Client(chat, session, this.peerOf(session.id), rates);
     const listener = { session, connection: client.connection, echo: echo ?? chat.settings.echo };
     const pusher = new Pusher(chat, link, listener, presence);
-    await chat.sessions.attach(session, pusher, true);
+    await chat.sessions.attach(session, pusher, true, held);
     // Only now: who becomes what it is already shall not leave its rooms in between.
     this.#release(true);
     const attached = { client, pusher };

@@ -8,7 +8,7 @@ import type { Rates } from '../core/rate';
 import { Reading } from '../core/reading';
 import { Attachment } from './attachment';
 import type { SocketLink } from './link';
-import { flagOf, type SocketRequest } from './request';
+import { flagOf, given, type Arguments, type SocketRequest } from './request';
 import { findResumed, type Credential } from './resume';
 import { StickyParams } from './sticky';
 import { Turns } from './turns';
@@ -30,14 +30,25 @@ export interface Dialect {
   readonly errorOf: (error: ChatError, request: SocketRequest) => object;
 }
 
+/** How a connection comes to be somebody's. */
+export type Beginning =
+  /**
+   * A new client, unless its first request, within so many ms, is to resume: to make somebody new of it would be a join
+   * and a leave for nothing.
+   */
+  | { readonly as: 'new'; readonly patience: number }
+  /** The one that its handshake names. */
+  | { readonly as: 'resumed'; readonly params: Arguments }
+  /** It will say who it was before anything else. */
+  | { readonly as: 'nobody' };
+
 /** The other end, and how to be rid of it. */
 export interface SocketPeer {
+  readonly beginning: Beginning;
   readonly remoteIP: string;
   readonly remotePort: number;
   /** Who the handshake's cookie says it is. */
   readonly cookie: Credential | undefined;
-  /** It will say who it was before anything else: to make somebody new of it would be a join and a leave for nothing. */
-  readonly resumes: boolean;
   /** The client asked to go, and all its answers are out. */
   readonly goodbye: () => void;
   /** Reading stops or goes on, when more is asked than is answered. */
@@ -56,6 +67,8 @@ export class Conversation<Api> {
   readonly #implicit = new Set<string>();
   readonly #turns: Turns;
   readonly #actions = new Set<Promise<void>>();
+  /** Set while the first request is waited for; told whether it is to resume. */
+  #first: ((resumes: boolean) => void) | undefined;
   #totalActions = 0;
   /** Requests read so far. */
   #count = 0;
@@ -72,7 +85,7 @@ export class Conversation<Api> {
   ) {
     this.#attachment = new Attachment(options.chat, options.rates, link, (id) => this.#peerOf(id));
     this.#turns = new Turns(peer.pause);
-    if (!peer.resumes) this.#turns.add(() => this.#welcome());
+    if (peer.beginning.as !== 'nobody') this.#turns.add(() => this.#begin(peer.beginning));
   }
 
   /** The client's id; undefined before it is welcome. */
@@ -92,6 +105,7 @@ export class Conversation<Api> {
    */
   receive(request: SocketRequest, messageCount: number, bytes: number): void {
     if (this.#leaving) return;
+    this.#first?.(request.event === 'resume');
     const respond = this.#responder(request.messageId, messageCount);
     if (request.event === 'action') this.#action(request, respond);
     else if (request.event === 'quit' || request.event === 'exit') this.#quit();
@@ -101,6 +115,7 @@ export class Conversation<Api> {
   /** What could not even be read as a request. */
   refuse(error: ChatError, messageCount: number): void {
     if (this.#leaving) return;
+    this.#first?.(false);
     const respond = this.#responder(undefined, messageCount);
     this.#turns.add(() => {
       respond(this.dialect.errorOf(error, UNREADABLE));
@@ -116,6 +131,7 @@ export class Conversation<Api> {
   /** Reads no more, and resolves when all that was asked has been answered. */
   async settled(): Promise<void> {
     this.#leaving = true;
+    this.#first?.(false);
     await this.#turns.done;
     await Promise.all(this.#actions);
   }
@@ -125,13 +141,50 @@ export class Conversation<Api> {
     if (this.#over) return;
     this.#leaving = true;
     this.#over = true;
+    this.#first?.(false);
     this.#attachment.end(clean);
   }
 
   // --- inside ---
 
+  async #begin(beginning: Beginning): Promise<void> {
+    if (beginning.as === 'resumed') {
+      try {
+        const { data, start, room } = await this.#resumed(beginning.params);
+        this.#greet({ ...data, room });
+        await start();
+      } catch (error) {
+        this.#turnAway(error, 'a client could not be resumed');
+      }
+    } else if (beginning.as === 'new') {
+      const resumes = beginning.patience > 0 && (await this.#firstResumes(beginning.patience));
+      if (!resumes && !this.#over) await this.#welcome();
+    }
+  }
+
+  /** Before it is anybody. */
+  #turnAway(error: unknown, text: string): void {
+    this.#log(error, text);
+    const { code, message } = asChatError(error);
+    this.link.send(JSON.stringify({ error: message, code, context: 'api' }));
+    this.link.cutOff('try again later');
+  }
+
+  #firstResumes(withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      // One turn of the event loop more: what came while we were held up is to be read first.
+      const timer = setTimeout(() => setImmediate(() => this.#first?.(false)), withinMs);
+      this.#first = (resumes) => {
+        clearTimeout(timer);
+        this.#first = undefined;
+        resolve(resumes);
+      };
+    });
+  }
+
+  /** A new client. */
   async #welcome(): Promise<void> {
-    const { chat, welcomeMessage } = this.options;
+    const { chat } = this.options;
     try {
       const token = chat.tokens.issue(Date.now());
       const id = chat.tokens.id(token);
@@ -140,14 +193,25 @@ export class Conversation<Api> {
       if (room !== null) this.#implicit.add(room);
       const { pusher } = await this.#attachment.become(session, {});
       if (this.#over) return;
-      this.link.send(JSON.stringify({ welcome: welcomeMessage, context: 'api', id, room, session: token }));
+      this.#greet({ id, room, session: token });
       await pusher.start(new Map());
     } catch (error) {
-      this.#log(error, 'a client could not be welcomed');
-      const { code, message } = asChatError(error);
-      this.link.send(JSON.stringify({ error: message, code, context: 'api' }));
-      this.link.cutOff('try again later');
+      this.#turnAway(error, 'a client could not be welcomed');
     }
+  }
+
+  /** The first words, whoever the connection is. */
+  #greet(who: object): void {
+    this.link.send(JSON.stringify({ welcome: this.options.welcomeMessage, context: 'api', ...who }));
+  }
+
+  /** Its first words are still to come. A call, as TypeScript sees no change of a field while something is awaited. */
+  #isUnwelcomed(): boolean {
+    return this.clientId === undefined && !this.#isNobody;
+  }
+
+  get #isNobody(): boolean {
+    return this.peer.beginning.as === 'nobody';
   }
 
   #peerOf(id: string): Peer {
@@ -190,7 +254,7 @@ export class Conversation<Api> {
     const verb = verbs.get(request.event);
     if (!verb) throw new ChatError('unknown_verb', request.event);
     const { current } = this.#attachment;
-    if (!current) throw new ChatError(this.peer.resumes ? 'session_unknown' : 'shutting_down');
+    if (!current) throw new ChatError(this.#isNobody ? 'session_unknown' : 'shutting_down');
     const { client, pusher } = current;
     const counts = { totalActions: this.#totalActions, pendingActions: this.#actions.size };
     const details = (): object => ({ ...counts, cursor: pusher.cursor });
@@ -198,20 +262,38 @@ export class Conversation<Api> {
     return verb({ client, implicit: this.#implicit, details, documentation }, request.params);
   }
 
-  /** This connection becomes the client that it was, and goes on at its cursor. */
   async #resume({ params }: SocketRequest, respond: Respond): Promise<typeof ANSWERED> {
+    const isFirst = this.#isUnwelcomed();
+    try {
+      const { data, start, room } = await this.#resumed(params);
+      if (isFirst) this.#greet({ ...data, room, session: given(params, 'session') });
+      respond({ status: 'OK', data });
+      // Behind the answer, so that the client knows whose messages these are.
+      await start();
+      return ANSWERED;
+    } catch (error) {
+      if (this.#isUnwelcomed()) await this.#welcome();
+      throw error;
+    }
+  }
+
+  /** This connection becomes the client that it was; `start` lets it go on at its cursor. */
+  async #resumed(
+    params: Arguments,
+  ): Promise<{ readonly data: object; readonly room: string | null; readonly start: () => Promise<void> }> {
     const wishes = { echo: flagOf(params, 'echo'), presence: flagOf(params, 'presence') };
     const { chat, rates } = this.options;
     // It comes into all its rooms anew, so it is a join: one after the other would be many for the price of a line.
     if (this.clientId === undefined) rates.joinOfAddress(this.peer.remoteIP);
     else rates.join(this.clientId, this.peer.remoteIP);
-    const { session, places, cursor } = await findResumed(chat, params, this.peer.cookie, (id) => this.#peerOf(id));
-    const { client, pusher } = await this.#attachment.become(session, wishes);
+    const resumed = await findResumed(chat, params, this.peer.cookie, (id) => this.#peerOf(id));
+    const { client, pusher } = await this.#attachment.become(resumed.session, wishes);
     this.#implicit.clear();
-    respond({ status: 'OK', data: { id: client.id, rooms: roomsOf(client.session, false), recovered: true, cursor } });
-    // Behind the answer, so that the client knows whose messages these are.
-    if (!this.#over) await pusher.start(places);
-    return ANSWERED;
+    const data = { id: client.id, rooms: roomsOf(client.session, false), recovered: true, cursor: resumed.cursor };
+    const start = async (): Promise<void> => {
+      if (!this.#over) await pusher.start(resumed.places);
+    };
+    return { data, room: client.session.room, start };
   }
 
   /** Whatever was asked before it is answered first. */
@@ -244,7 +326,7 @@ export class Conversation<Api> {
   async #run({ params }: SocketRequest, respond: Respond): Promise<void> {
     const { current } = this.#attachment;
     if (!current) {
-      if (this.peer.resumes) throw new ChatError('session_unknown');
+      if (this.#isNobody) throw new ChatError('session_unknown');
       return;
     }
     const { client } = current;

@@ -28,6 +28,9 @@ const TLS_HANDSHAKE = 0x16;
 const END_BYTES = [Buffer.from('04', 'hex'), Buffer.from('fff4fffd06', 'hex')];
 const QUIT: SocketRequest = { event: 'quit', params: {}, messageId: undefined, echoed: {} };
 
+/** ms in which a line that was sent with the connection has come: time enough, and too little for anybody to notice. */
+const FIRST_LINE = 20;
+
 /** ms that a peer has to read our last words and close its side, and one that reads nothing. */
 const FAREWELL = 5000;
 const COURTESY = 1000;
@@ -55,7 +58,7 @@ export class TcpPeer<Api> {
       remoteIP: address,
       remotePort: socket.remotePort ?? 0,
       cookie: undefined,
-      resumes: false,
+      beginning: { as: 'new', patience: FIRST_LINE },
       goodbye: () => this.#end(FAREWELL),
       pause: (paused) => {
         if (paused && !this.#deaf) socket.pause();

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { asChatError, ChatError } from '../protocol/errors';
-import { Conversation, type ConversationOptions, type Dialect } from './conversation';
+import { Conversation, type Beginning, type ConversationOptions, type Dialect } from './conversation';
 import { Heartbeat } from './heartbeat';
 import { parseJson } from './http/params';
 import { SocketLink, type BufferLimits } from './link';
@@ -17,7 +17,7 @@ export type Flavour = 'native' | 'primus';
 export interface Caller {
   readonly address: string;
   readonly cookie: Credential | undefined;
-  readonly resumes: boolean;
+  readonly beginning: Beginning;
 }
 
 const dialect: Dialect = {
@@ -42,7 +42,7 @@ export class WebSocketPeer<Api> {
     readonly flavour: Flavour,
     options: ConversationOptions<Api> & { readonly limits: BufferLimits },
     slow: SlowPeers,
-    { address, cookie, resumes }: Caller,
+    { address, cookie, beginning }: Caller,
   ) {
     socket.setNoDelay(true);
     const link = new SocketLink(socket, 'websocket', options.limits, slow, (reason) => {
@@ -68,7 +68,7 @@ export class WebSocketPeer<Api> {
       remoteIP: address,
       remotePort: socket.remotePort ?? 0,
       cookie,
-      resumes,
+      beginning,
       goodbye: () => {
         // A client that asked to go shall not come back by itself.
         if (flavour === 'primus') link.send(JSON.stringify('primus::server::close'));

@@ -9,9 +9,10 @@ import type { ConversationOptions } from './conversation';
 import type { Guard } from './guard';
 import { errorBody } from './http/reply';
 import type { Identity } from './http/identity';
+import { queryParams } from './http/params';
 import type { BufferLimits } from './link';
 import { SlowPeers } from './slow-peers';
-import { WebSocketPeer, type Flavour } from './websocket-peer';
+import { WebSocketPeer, type Caller, type Flavour } from './websocket-peer';
 
 export interface WebSocketOptions<Api> extends ConversationOptions<Api> {
   readonly guard: Guard;
@@ -78,23 +79,20 @@ export class WebSocketDoor<Api> {
     socket.on('error', () => socket.destroy());
     // node:http gives no other kind; its type leaves it open.
     if (!(socket instanceof Socket)) return;
+    let caller: Caller;
     try {
-      const { guard, draining, rates, origins } = this.options;
+      const { guard, draining, rates } = this.options;
       guard.checkHost(request);
       guard.checkUpgrade(request);
       if (draining()) throw new ChatError('shutting_down', '', 1);
-      rates.newClient(origins.address(request));
+      caller = this.#caller(request);
+      rates.newClient(caller.address);
     } catch (error) {
       refuse(socket, asChatError(error));
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      const { guard, identity, origins } = this.options;
-      const peer = new WebSocketPeer(webSocket, socket, flavour, this.options, this.#slow, {
-        address: origins.address(request),
-        cookie: guard.isAnonymous(request) ? undefined : identity.fromHandshake(request),
-        resumes: flavour === 'native' && /[?&]resume=true(&|$)/.test(request.url ?? ''),
-      });
+      const peer = new WebSocketPeer(webSocket, socket, flavour, this.options, this.#slow, caller);
       this.#peers.add(peer);
       this.#looks ??= this.#look();
       webSocket.once('close', () => {
@@ -104,6 +102,23 @@ export class WebSocketDoor<Api> {
         this.#looks = undefined;
       });
     });
+  }
+
+  /**
+   * `?after=<cursor>` resumes whom a bearer token or our cookie names; at `?resume=true` the first frame says who it is,
+   * as no token is ever read from a URL; else it is somebody new.
+   * @throws ChatError session_unknown, repeated_parameter
+   */
+  #caller(request: IncomingMessage): Caller {
+    const { guard, identity, origins } = this.options;
+    const { resume, after, echo, presence } = queryParams(request);
+    const address = origins.address(request);
+    const cookie = guard.isAnonymous(request) ? undefined : identity.fromHandshake(request);
+    if (resume === 'true') return { address, cookie, beginning: { as: 'nobody' } };
+    if (after === undefined) return { address, cookie, beginning: { as: 'new', patience: 0 } };
+    const session = identity.tokenOf(request);
+    if (session === undefined && !cookie) throw new ChatError('session_unknown');
+    return { address, cookie, beginning: { as: 'resumed', params: { session, after, echo, presence } } };
   }
 
   #look(): NodeJS.Timeout {

@@ -123,6 +123,34 @@ describe('a warm log', () => {
     expect(store.reads - reads).toBe(0);
   });
 
+  test('stays warm as long as somebody follows it, however many look in, and no longer', async () => {
+    const chat = await startChat({ checkEvery: 20, linger: 5 });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    const hearer = await listen(chat, ann);
+    const brief = await listen(chat, bob);
+    // A client comes into a room while its feed already looks for it: the feed then has it once.
+    const twice = await feedOf(chat, bob, new Map(), true);
+    twice.roomRemoved('kitchen');
+    twice.roomAdded('kitchen', bob.session.rooms.get('kitchen')!);
+    twice.roomRemoved('kitchen');
+    twice.roomAdded('kitchen', bob.session.rooms.get('kitchen')!);
+    for (let looks = 0; looks < 5; looks += 1) {
+      const look = await feedOf(chat, bob);
+      await look.next(10);
+      look.close();
+    }
+    await eventually(() => twice.places.has(roomTopic('kitchen')));
+    brief.stop();
+    twice.close();
+    await eventually(() => !chat.tails.warm(roomTopic('kitchen')));
+    expect(chat.tails.warm(roomTopic('defaultRoom'))).toBeDefined();
+    await say(chat, bob, 'defaultRoom', 'are you there?');
+    await eventually(() => hearer.link.texts.length === 1);
+    hearer.stop();
+    await eventually(() => !chat.tails.warm(roomTopic('defaultRoom')));
+  });
+
   test('gives all hearers of a turn the very same Buffer, and the speaker its own', async () => {
     const chat = await startChat();
     const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];

@@ -1,8 +1,8 @@
 /** The clients' records in Redis: the hash `queue:{id}`, which dies with the client's TTL. */
 import { presenceTopic, roomTopic, type Topic } from '../../core/entry';
-import type { ClientChange, ClientRecord, Delivery, RecordedRoom } from '../../core/store';
+import type { ClientChange, ClientRecord, Delivery, RecordedRoom, Written } from '../../core/store';
 import type { EntryId } from '../../protocol/entry-id';
-import type { Context } from './context';
+import { listOf, type Context, type Reply } from './context';
 
 /** Fields of many have a letter in front: r:<room> its entry, a:<attribute> JSON, p:<topic> the place in it. */
 export class Clients {
@@ -20,7 +20,7 @@ export class Clients {
     id: string,
     change: ClientChange,
     options: { readonly ttlMs: number; readonly create: boolean },
-  ): Promise<number | undefined> {
+  ): Promise<Written | undefined> {
     const { calls, keys, publish } = this.context;
     const removed: string[] = [];
     const set: string[] = [];
@@ -40,10 +40,11 @@ export class Clients {
     const counts = change.room !== undefined || change.rooms !== undefined || change.attributes !== undefined;
     const flags = [options.create ? '1' : '0', counts ? '1' : '0'];
     const parameters = [publish, milliseconds(options.ttlMs), ...flags, removed.length, ...removed, ...set];
-    const version = await calls.script('writeClient', keys.client(id), parameters);
-    if (version === null) return undefined;
-    if (counts) this.#announce(id, Number(version));
-    return Number(version);
+    const reply = (await calls.script('writeClient', keys.client(id), parameters)) as Reply;
+    if (reply === null) return undefined;
+    const [version = 0, connectedAt = 0] = listOf(reply).map(Number);
+    if (counts) this.#announce(id, version);
+    return { version, connectedAt };
   }
 
   async renewClient(id: string, ttlMs: number): Promise<number | undefined> {

@@ -17,6 +17,7 @@ import type {
   Store,
   StoreFigures,
   StoreHealth,
+  Written,
 } from '../../core/store';
 import type { EntryId } from '../../protocol/entry-id';
 import { Calls } from './calls';
@@ -209,7 +210,7 @@ export class RedisStore implements Store {
     id: string,
     change: ClientChange,
     options: Parameters<Store['writeClient']>[2],
-  ): Promise<number | undefined> {
+  ): Promise<Written | undefined> {
     return this.#clients.writeClient(id, change, options);
   }
   renewClient(id: string, ttlMs: number): Promise<number | undefined> {

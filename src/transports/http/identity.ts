@@ -103,6 +103,12 @@ export class Identity {
     return this.#ours(requestCookie(request, this.options.cookieKey));
   }
 
+  /** The token that a handshake brings itself; one that has not our form is meant for an application around us. */
+  tokenOf(request: IncomingMessage): string | undefined {
+    const token = bearerOf(request);
+    return this.#bearer(request)?.outcome === 'foreign' ? undefined : token;
+  }
+
   /**
    * The cookie whose coming back says that an answer arrived: its generation, marked with when the record was made, so
    * that what confirmed an answer of a former record of this client confirms none of this one.
@@ -200,7 +206,7 @@ export class Identity {
   }
 
   #bearer(request: IncomingMessage): TokenReading | undefined {
-    const found = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const found = bearerOf(request);
     return found === undefined ? undefined : this.options.chat.tokens.read(found);
   }
 
@@ -245,6 +251,11 @@ export class Identity {
       destroy: () => request.socket.destroy(),
     };
   }
+}
+
+/** What a request brings as its bearer token, ours or somebody else's. */
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
 }
 
 /** Whoever brings a cursor was here before, and has lost what it was known by. */

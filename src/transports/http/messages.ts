@@ -58,8 +58,9 @@ export async function answerMessages(
       await answer.send(page);
       return;
     }
+    const live = await chat.sessions.attach(session, feed, false);
     parked = true;
-    await park(answer, session, wait, options.parking);
+    park(answer, live, wait, options.parking);
   } finally {
     if (!parked) feed.close();
   }
@@ -155,10 +156,9 @@ class Answer {
 }
 
 /** Waits for something to come; the poll's end, whatever it is, is one answer and lets go of everything. */
-async function park(answer: Answer, session: Session, wait: number, parking: Parking): Promise<void> {
+function park(answer: Answer, session: Session, wait: number, parking: Parking): void {
   const { feed, response } = answer;
-  const live = await answer.who.client.chat.sessions.attach(session, feed, false);
-  const poll = new WaitingPoll(answer, live, parking, performance.now() + wait * 1000);
+  const poll = new WaitingPoll(answer, session, parking, performance.now() + wait * 1000);
   // It may have gone while we looked.
   if (response.closed) {
     poll.end();

@@ -47,7 +47,11 @@ export function roomFacts(make: Make): void {
     await enter(store, 'x', 'c1');
     const id = await told(store, 'room:x', 'a');
     await store.leave('x', 'c1');
-    await eventually(async () => (await store.read('room:x', id, 0)).state === undefined);
+    await eventually(async () => {
+      expect(await store.sweep('x')).toEqual([]);
+      await store.view('x', { limit: 10, sweep: true });
+      return (await store.read('room:x', id, 0)).state === undefined;
+    });
     expect(await store.rooms()).toEqual([]);
   });
 

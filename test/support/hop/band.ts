@@ -19,6 +19,10 @@ export interface BandOptions {
   readonly count: number;
   readonly window?: number;
   readonly pauseMs?: number;
+  /** How far writers may be ahead of the slowest reader; Infinity by default. */
+  readonly lead?: number;
+  /** The number of a room's last entry, where others spoke there before. */
+  readonly endOf?: (room: string) => Promise<number>;
 }
 
 export class Band {
@@ -65,10 +69,12 @@ export class Band {
     }
     for (let nth = 0; nth < options.writers; nth += 1) {
       const { session } = await member();
-      const { random, count, window = 40, pauseMs = 5 } = options;
-      const writer = { ledger, random, node, session, rooms: ROOMS, count, window, pauseMs };
+      const { random, count, window = 40, pauseMs = 5, lead = Infinity } = options;
+      const writer = { ledger, random, node, session, rooms: ROOMS, count, window, pauseMs, lead };
       band.#writers.push(new Writer(`w${String(nth)}`, writer));
     }
+    // Everybody is there, and nobody has said anything.
+    if (options.endOf) for (const room of ROOMS) ledger.begin(room, await options.endOf(room));
     for (const read of reads) band.#running.push(band.#on(read));
     band.#written = Promise.all(band.#writers.map((writer) => writer.run()));
     return band;

@@ -15,9 +15,20 @@ export class Ledger {
   readonly ears: Ear[] = [];
   accepted = 0;
   readonly #rooms = new Map<string, Map<number, Line>>();
+  readonly #lasts = new Map<string, number>();
+  readonly #begins = new Map<string, number>();
   /** Where each message stands: none may stand twice. */
   readonly #seqs = new Map<unknown, number>();
   #prunedAt = 0;
+
+  /** What stands in the room's log up to this number was said before anybody here listened. */
+  begin(room: string, seq: number): void {
+    this.#begins.set(room, seq);
+  }
+
+  begins(room: string): number {
+    return this.#begins.get(room) ?? 0;
+  }
 
   /** A say was answered OK. */
   answered(room: string, id: string, message: unknown): void {
@@ -38,6 +49,7 @@ export class Ledger {
     const twice = this.#seqs.get(message);
     if (twice !== undefined) this.fault(`${String(message)} stands in the log as ${String(twice)} and ${String(seq)}`);
     lines.set(seq, { id, message });
+    this.#lasts.set(room, Math.max(seq, this.last(room)));
     this.#seqs.set(message, seq);
     if (this.#seqs.size > 3 * KEPT_BEHIND + this.#prunedAt) this.#prune();
   }
@@ -54,9 +66,14 @@ export class Ledger {
 
   /** The number of the room's last entry that anybody knows of. */
   last(room: string): number {
-    let last = 0;
-    for (const seq of this.lines(room).keys()) if (seq > last) last = seq;
-    return last;
+    return this.#lasts.get(room) ?? this.begins(room);
+  }
+
+  /** How many messages of one room the slowest reader has still to hear. */
+  get lag(): number {
+    let lag = 0;
+    for (const room of this.rooms) for (const ear of this.ears) lag = Math.max(lag, this.last(room) - ear.last(room));
+    return lag;
   }
 
   /** Readers that have not heard all there is. */
@@ -106,7 +123,7 @@ export class Ear {
   ) {}
 
   last(room: string): number {
-    return this.#last.get(room) ?? 0;
+    return this.#last.get(room) ?? this.ledger.begins(room);
   }
 
   /** @param again what was given before may come again: the answer that had it may not have arrived */

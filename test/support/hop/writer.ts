@@ -11,6 +11,8 @@ export interface WriterOptions extends HopperOptions {
   readonly window: number;
   /** ms between two bursts; 0: each answer makes room for the next. */
   readonly pauseMs: number;
+  /** Nothing is said while the slowest reader is this far behind: what it has not read may expire. */
+  readonly lead: number;
 }
 
 interface Said {
@@ -40,7 +42,8 @@ export class Writer {
   }
 
   get #mayBegin(): boolean {
-    return !this.#stopped && this.#next < this.options.count && this.#open.size < this.options.window;
+    const { count, window, lead, ledger } = this.options;
+    return !this.#stopped && this.#next < count && this.#open.size < window && ledger.lag < lead;
   }
 
   get #done(): boolean {

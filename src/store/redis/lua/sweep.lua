@@ -1,5 +1,6 @@
 -- ARGV[6] how many at most
 local departed, more = sweep(tonumber(ARGV[6]))
-local gone = settle()
+-- One that was empty before has its end already, which looking at it does not put off.
+local gone = #departed > 0 and settle() or 0
 publish()
 return { departed, more, gone }

@@ -1,9 +1,11 @@
 -- KEYS record, log   ARGV publish, ttl, create, counts as a change, number of fields to remove, those, fields and values
-local version = tonumber(redis.call('HGET', KEYS[1], 'v') or 0)
+local state = redis.call('HMGET', KEYS[1], 'v', 'at')
+local version, at = tonumber(state[1] or 0), state[2]
 if version == 0 then
   if ARGV[3] ~= '1' then return false end
   redis.call('UNLINK', KEYS[1], KEYS[2])
-  redis.call('HSET', KEYS[1], 'at', now)
+  at = nowText
+  redis.call('HSET', KEYS[1], 'at', at)
 end
 
 local removed = tonumber(ARGV[5])
@@ -22,4 +24,4 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 if changed and ARGV[1] ~= '' then redis.call(ARGV[1], KEYS[2], '1\nchanged\n' .. version) end
-return version
+return { version, at }
