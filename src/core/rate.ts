@@ -113,7 +113,9 @@ export class Rates {
   readonly #newClients: RateLimit;
 
   constructor(settings: RateSettings, now?: () => number) {
-    const limit = (perSecond: number, bursts: number): RateLimit => new RateLimit(perSecond, perSecond * bursts, now);
+    // Of a rate below one a second, one at least may be taken at once, or none ever could.
+    const limit = (perSecond: number, bursts: number): RateLimit =>
+      new RateLimit(perSecond, Math.max(1, perSecond * bursts), now);
     this.#says = limit(settings.saysPerSecond, 2);
     this.#saysOfAddress = limit(settings.saysPerSecondPerAddress, 2);
     this.#bytesOfAddress = limit(settings.bytesPerSecondPerAddress, 8);

@@ -21,6 +21,8 @@ const pages = [
   'docs/actions-and-middleware.md',
   'docs/actionhero.md',
   'docs/library.md',
+  'docs/threat-model.md',
+  'SECURITY.md',
 ].map(readDocument);
 
 /** Beside everything else, as it takes the longest. */
