@@ -25,7 +25,11 @@ const inputs = z.object({
   message: z.unknown().optional().describe('what to say: text, or any JSON value in a JSON body'),
   key: z.string().optional().describe('says it once, however often it is sent'),
   roomMatchKey: z.string().optional().describe('only who has this attribute hears it'),
-  roomMatchValue: z.coerce.string().optional().describe('and has it with this value'),
+  roomMatchValue: z
+    .union([z.string(), z.number(), z.boolean()])
+    .transform(String)
+    .optional()
+    .describe('and has it with this value'),
   wait: numeral(/^\d{1,15}(\.\d+)?$/, 'must be a number of seconds')
     .optional()
     .describe('seconds to wait for messages, 60 at most'),
@@ -59,7 +63,7 @@ const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['silenceRoom', async (client, { room }) => ({ status: 'OK', room: await client.silenceRoom(room) })],
   ['detailsView', async (client) => ({ details: { ...client.details(), cursor: await client.cursorNow() } })],
   ['history', async (client, params) => ({ messages: (await client.history(params)).map(parse) })],
-  ['connect', async (client) => ({ id: client.id, room: client.session.room, cursor: await client.cursorNow() })],
+  ['connect', connect],
 ]);
 
 export const chat = defineAction({
@@ -76,6 +80,12 @@ export const chat = defineAction({
     return method(client, params);
   },
 });
+
+async function connect(client: Client): Promise<object> {
+  // Its answer is a session, which a socket has by its welcome.
+  if (client.connection.type !== 'web') throw new ChatError('method_not_allowed', 'connect must be a POST');
+  return { id: client.id, room: client.session.room, cursor: await client.cursorNow() };
+}
 
 async function roomView(client: Client, params: Params): Promise<object> {
   const { room, members, ...rest } = await client.roomView(params);

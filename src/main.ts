@@ -83,13 +83,21 @@ function runWorkers(count: number): void {
     if (living().length === 0) process.exit();
   };
   let greeted = false;
-  cluster.on('message', ({ id }, text: string) => {
+  cluster.on('message', ({ id }, told: string | { failure: string }) => {
+    if (typeof told !== 'string') {
+      if (stopping) return;
+      // The others would say the same.
+      process.stderr.write(told.failure);
+      process.exitCode = 1;
+      stop();
+      return;
+    }
     serving.add(id);
     if (greeted || serving.size < count) return;
     // All of them have the same addresses, and whoever starts us waits for one line: until then a port that was free
     // may still be lost with the one worker that has it.
     greeted = true;
-    process.stdout.write(text);
+    process.stdout.write(told);
   });
   cluster.on('exit', ({ id }) => {
     if (stopping) {
@@ -98,7 +106,7 @@ function runWorkers(count: number): void {
       fork(slots.get(id) ?? 0);
       slots.delete(id);
     } else {
-      // It could not start and has said why; the next one would say the same.
+      // It could not start, and the next one could not either.
       process.exitCode = 1;
       stop();
     }
@@ -124,10 +132,14 @@ function greeting({ url, tcp, admin, config }: ChatServer): string {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`earshot: ${explain(error)}\n`);
-  process.exitCode = 1;
+  const text = `earshot: ${explain(error)}\n`;
   // A store that was opened on the way is closed by then; whatever else is open keeps nobody waiting.
-  process.exit();
+  if (cluster.isWorker && process.send) {
+    process.send({ failure: text }, undefined, undefined, () => process.exit(1));
+  } else {
+    process.stderr.write(text);
+    process.exit(1);
+  }
 });
 
 /** One clear line; a list of problems where the settings have several. */

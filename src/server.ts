@@ -6,6 +6,7 @@ import type http from 'node:http';
 import { openAdmin, type AdminServer } from './admin/server';
 import { Api } from './api';
 import { createConfig, type Config, type SettingsInput } from './config';
+import { ChatError } from './protocol/errors';
 import { Actions, type Action } from './core/action';
 import { Chat } from './core/chat';
 import { Heartbeat } from './core/heartbeat';
@@ -26,6 +27,7 @@ import { Guard } from './transports/guard';
 import { Identity } from './transports/http/identity';
 import { pageRouter } from './transports/http/pages';
 import { Parking } from './transports/http/parking';
+import { sendError } from './transports/http/reply';
 import { createRouters } from './transports/http/router';
 import { createApp, createExpressServer, type Direct } from './transports/http/server';
 import { Streams } from './transports/http/streams';
@@ -114,6 +116,9 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
     });
     app.use(pageRouter({ '/': 'chat' }));
   }
+  app.use((request, response) => {
+    sendError(response, new ChatError('not_found', request.path), config.commonWeb.returnErrorCodes);
+  });
 
   const { web, socket } = config.servers;
   const { connections, connectionsPerAddress, handshake, lineBytes } = config.limits;
@@ -123,16 +128,7 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   const httpLimits = { admission, connectionsPerAddress: perAddress, handshake };
   const server = createExpressServer(app, httpLimits, composed.direct);
   mounted.attach(server);
-  const { cert, key } = socket.tls;
-  const door = socket.enable
-    ? new TcpDoor({
-        ...composed.conversations,
-        lineBytes,
-        admission,
-        connectionsPerAddress,
-        tls: cert === null || key === null ? null : { cert: pem(cert), key: pem(key) },
-      })
-    : undefined;
+  let door: TcpDoor<Api> | undefined;
   composed.count('socket', () => door?.size ?? 0);
 
   const closeAll = async (): Promise<void> => {
@@ -143,7 +139,12 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   let port: number;
   try {
     port = (await listen(server, web.port, web.host)).port;
-    if (door) tcp = { host: socket.host, port: (await door.listen(socket.port, socket.host)).port };
+    if (socket.enable) {
+      const tls = certificateOf('servers.socket.tls', socket.tls);
+      const { conversations } = composed;
+      door = new TcpDoor({ ...conversations, lineBytes, admission, connectionsPerAddress, tls });
+      tcp = { host: socket.host, port: (await door.listen(socket.port, socket.host)).port };
+    }
   } catch (error) {
     server.close();
     await closeAll();
@@ -340,9 +341,9 @@ function createStore(config: Config, logger: Logger): Store {
   const { pubsub, prefix, waitReplicas, ...address } = redis;
   const tls = {
     ...address.tls,
-    ca: pemOrNull(address.tls.ca),
-    cert: pemOrNull(address.tls.cert),
-    key: pemOrNull(address.tls.key),
+    ca: pem('redis.tls.ca', address.tls.ca),
+    cert: pem('redis.tls.cert', address.tls.cert),
+    key: pem('redis.tls.key', address.tls.key),
   };
   const { username, password } = redis;
   return new RedisStore({
@@ -430,11 +431,20 @@ async function idle(server: http.Server, closed: Promise<unknown>, graceMs: numb
   clearTimeout(timer);
 }
 
-/** A PEM text, or the file that holds one. */
-function pem(value: string): string {
-  return value.includes('-----BEGIN') ? value : readFileSync(value, 'utf8');
+function certificateOf(
+  setting: string,
+  { cert, key }: { readonly cert: string | null; readonly key: string | null },
+): { readonly cert: string; readonly key: string } | null {
+  const [certificate, secret] = [pem(`${setting}.cert`, cert), pem(`${setting}.key`, key)];
+  return certificate === null || secret === null ? null : { cert: certificate, key: secret };
 }
 
-function pemOrNull(value: string | null): string | null {
-  return value === null ? null : pem(value);
+/** A PEM text, or the file that holds one. @throws Error naming the setting, when there is no such file */
+function pem(setting: string, value: string | null): string | null {
+  if (value === null || value.includes('-----BEGIN')) return value;
+  try {
+    return readFileSync(value, 'utf8');
+  } catch (error) {
+    throw new Error(`${setting}: ${(error as Error).message}`, { cause: error });
+  }
 }

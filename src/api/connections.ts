@@ -1,7 +1,7 @@
 /** `api.connections`: one client, on whatever node it is connected, or when it comes back. */
 import { ChatError } from '../protocol/errors';
 import type { Chat } from '../core/chat';
-import type { Peer } from '../core/connection';
+import { absentPeer } from '../core/connection';
 
 export class ConnectionsApi {
   /** @param counts how many this node has of each kind */
@@ -26,11 +26,6 @@ export class ConnectionsApi {
     const session = await this.chat.sessions.load(client);
     if (!session) throw new ChatError('not_found', 'this client');
     const { key, value } = argument as { key: string; value: unknown };
-    await this.chat.connection(session, elsewhere(client)).connection.set(key, value);
+    await this.chat.connection(session, absentPeer(client)).connection.set(key, value);
   }
-}
-
-/** The other end of a client, of which nothing is known here. */
-function elsewhere(client: string): Peer {
-  return { type: 'web', fingerprint: client, remoteIP: '', remotePort: 0, params: {}, destroy: () => undefined };
 }

@@ -2,8 +2,10 @@
 import { ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { Chat, Said } from '../core/chat';
+import { matchOf } from '../core/client';
 import type { ChatConnection } from '../core/connection';
 import type { Match } from '../core/entry';
+import { textOf } from '../transports/request';
 
 /** `{room, public: {id}}` and `{room, id}` speak in that room by that name. */
 export interface MockConnection {
@@ -24,7 +26,7 @@ export async function speak(
 ): Promise<Said> {
   if (!room || message === undefined || message === null || message === '')
     throw new ChatError('room_and_message_required');
-  const match = matchOf(connection?.params);
+  const match = matchIn(connection?.params);
   const name = parseRoomName(room);
   if (connection && isReal(connection)) return chat.broadcast(name, message, { connection, match });
   const from = nameOf(connection);
@@ -47,9 +49,7 @@ function nameOf(connection: MockConnection | null): string | undefined {
   return id === undefined ? undefined : String(id);
 }
 
-function matchOf(params: Readonly<Record<string, unknown>> | undefined): Match | undefined {
-  const key = params?.['roomMatchKey'];
-  const value = params?.['roomMatchValue'];
-  if (typeof key !== 'string' || (typeof value !== 'string' && typeof value !== 'number')) return undefined;
-  return { key, value: String(value) };
+/** As one, or fail: a filter that is not understood must not become none. @throws ChatError invalid_parameter */
+function matchIn(params: Readonly<Record<string, unknown>> = {}): Match | undefined {
+  return matchOf(textOf(params, 'roomMatchKey'), textOf(params, 'roomMatchValue'));
 }

@@ -16,7 +16,7 @@ import { Renewal } from './renewal';
 import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
 import { Sessions } from './sessions';
-import { CLIENT_KEY_MS, NODE_KEY_MS, sessionTTL, type ChatSettings } from './settings';
+import { CLIENT_KEY_MS, NODE_KEY_MS, recordTTL, renewalPause, sessionTTL, type ChatSettings } from './settings';
 import type { Store } from './store';
 import { Tails } from './tails';
 import type { Tokens } from './tokens';
@@ -89,7 +89,7 @@ export class Chat {
       store,
       tails: this.tails,
       logger,
-      ttlMs: sessionTTL(settings),
+      ttlMs: recordTTL(settings),
       reconnectGrace: settings.reconnectGrace,
       hold: (session, rooms) => this.rooms.hold(session, rooms),
       letGo: (session) => this.rooms.letGo(session),
@@ -105,7 +105,13 @@ export class Chat {
       full: () => count.full,
       maySweep: () => this.leases.maySweep,
     });
-    this.renewal = new Renewal({ store, sessions: this.sessions, rooms: this.rooms, ttlMs: sessionTTL(settings) });
+    this.renewal = new Renewal({
+      store,
+      sessions: this.sessions,
+      rooms: this.rooms,
+      ttlMs: recordTTL(settings),
+      pauseMs: renewalPause(settings),
+    });
     this.leases = new Leases({
       store,
       logger,
@@ -190,7 +196,9 @@ export class Chat {
     message: unknown,
     options: SayOptions = {},
   ): Promise<Said> {
-    if (!session.rooms.has(room)) throw await this.rooms.notHeard(room, connection);
+    const place = session.rooms.get(room);
+    if (!place) throw await this.rooms.notHeard(room, connection);
+    if (place.listening) throw new ChatError('not_in_room', room);
     const speaker = { id: session.id, from: session.id };
     const data = await this.#accept(connection, speaker, room, message, options.spend);
     const say = async (): Promise<Said | undefined> => this.#append(room, data, speaker, { ...options, member: true });

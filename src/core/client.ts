@@ -77,7 +77,7 @@ export class Client {
   async #say(params: SayParams): Promise<Said> {
     this.rates.say(this.id, this.peer.remoteIP);
     if (params.message === undefined || params.message === '') throw new ChatError('message_required');
-    if (params.key !== undefined && (params.key === '' || params.key.length > KEY_LENGTH)) {
+    if (params.key !== undefined && (params.key === '' || characters(params.key) > KEY_LENGTH)) {
       throw new ChatError('invalid_parameter', `key must have 1 to ${String(KEY_LENGTH)} characters`);
     }
     const room = this.chat.roomFor(this.session, named(params.room));
@@ -88,17 +88,16 @@ export class Client {
 
   async roomAdd(room: unknown): Promise<string> {
     const name = required(room);
-    // A look at what we know costs nobody anything: clients that name all their rooms each time are not slowed down.
-    if (this.session.rooms.get(name)?.listening === false) throw new ChatError('already_in_room', name);
     this.rates.join(this.id, this.peer.remoteIP);
+    if (this.session.rooms.get(name)?.listening === false) throw new ChatError('already_in_room', name);
     await this.chat.rooms.join(this.session, this.connection, name, { listening: false });
     return name;
   }
 
   async listenToRoom(room: unknown): Promise<string> {
     const name = required(room);
-    if (this.session.rooms.has(name)) throw new ChatError('already_in_room', name);
     this.rates.join(this.id, this.peer.remoteIP);
+    if (this.session.rooms.has(name)) throw new ChatError('already_in_room', name);
     await this.chat.rooms.join(this.session, this.connection, name, { listening: true });
     return name;
   }
@@ -195,6 +194,11 @@ export class Client {
   }
 }
 
+/** Code points, as room names are counted; what is longer in any case is not counted to its end. */
+function characters(text: string): number {
+  return text.length > 2 * KEY_LENGTH ? text.length : [...text].length;
+}
+
 /** A room that may be left out. */
 function named(room: unknown): string | undefined {
   return room === undefined || room === null ? undefined : required(room);
@@ -208,8 +212,10 @@ function required(room: unknown): string {
 /** @throws ChatError invalid_parameter, when there is one without the other */
 export function matchOf(key: string | undefined, value: string | undefined): Match | undefined {
   if (key === undefined && value === undefined) return undefined;
-  if (key === undefined || key === '' || value === undefined || !roomNameOrUndefined(key)) {
+  if (key === undefined || key === '' || value === undefined) {
     throw new ChatError('invalid_parameter', 'roomMatchKey and roomMatchValue go together');
   }
+  if (!roomNameOrUndefined(key))
+    throw new ChatError('invalid_parameter', 'roomMatchKey is not the name of an attribute');
   return { key, value };
 }

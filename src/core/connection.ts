@@ -16,6 +16,11 @@ export interface Peer {
   destroy(): void;
 }
 
+/** The other end of a client that is not connected here, and of which nothing is known. */
+export function absentPeer(client: string): Peer {
+  return { type: 'web', fingerprint: client, remoteIP: '', remotePort: 0, params: {}, destroy: () => undefined };
+}
+
 /**
  * Whatever else is assigned to it (`connection.auth = "true"`) becomes an attribute of the client: kept in the store
  * with its record, there on every transport and node, and what `roomMatchKey` compares.

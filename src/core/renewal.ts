@@ -9,8 +9,10 @@ export interface RenewalOptions {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly rooms: Rooms;
-  /** ms that a record lives. */
+  /** ms that a record lives when it is renewed. */
   readonly ttlMs: number;
+  /** ms between a client's renewals at least. */
+  readonly pauseMs: number;
 }
 
 /** Records renewed at a time. */
@@ -25,8 +27,8 @@ export class Renewal {
   constructor(readonly options: RenewalOptions) {}
 
   /**
-   * An HTTP client came back: its record and its place in its rooms live on. Renews at most once a quarter of the
-   * lease, and joins again where its lease had run out.
+   * An HTTP client came back: its record and its place in its rooms live on. Renews when it is time, and joins again
+   * where its lease had run out.
    */
   async touch(session: Session, connection: ChatConnection): Promise<void> {
     if (!session.isNew && this.isDue(session)) await this.renew(session, connection);
@@ -65,14 +67,14 @@ export class Renewal {
 
   #touch(session: Session): void {
     const now = performance.now();
-    this.#forgetTouched(now - this.options.ttlMs / 4);
+    this.#forgetTouched(now - this.options.pauseMs);
     this.#touched.set(session.id, now);
   }
 
-  /** A quarter of the client's TTL has passed since this node renewed its record. */
+  /** The pause has passed since this node renewed the client's record. */
   isDue(session: Session): boolean {
     const touched = this.#touched.get(session.id) ?? -Infinity;
-    return performance.now() - touched >= this.options.ttlMs / 4;
+    return performance.now() - touched >= this.options.pauseMs;
   }
 
   #forgetTouched(before: number): void {

@@ -2,12 +2,12 @@
 import { BEGINNING } from '../protocol/entry-id';
 import { ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
-import type { ChatConnection, Peer } from './connection';
+import { absentPeer, type ChatConnection, type Peer } from './connection';
 import { roomTopic } from './entry';
 import type { MiddlewareChain } from './middleware';
 import { Session, type HeardRoom } from './session';
 import type { Sessions } from './sessions';
-import { FIRST_WEB_LEASE, sessionTTL, type ChatSettings } from './settings';
+import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
 import type { ClientChange, Departure, Holder, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
@@ -112,8 +112,9 @@ export class Rooms {
     }
     const { floor } = joined.membership;
     const heard: HeardRoom = { listening, floor };
-    // A place of its own, so that a client that was revived is told of its former rooms and not of this one.
-    const places = revived ? {} : { places: new Map([[roomTopic(room), floor]]) };
+    // A place of its own, so that a client that was revived is told of its former rooms and not of this one. Who listened
+    // here goes on where it was.
+    const places = revived || session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), floor]]) };
     await sessions().write(session, { rooms: new Map([[room, heard]]), ...places, ...current });
     if (current) session.room = room;
     session.enter(room, heard);
@@ -224,7 +225,7 @@ export class Rooms {
     const heard: HeardRoom = { listening: false, floor: joined.membership.floor };
     await this.options.sessions().write(session, {
       rooms: new Map([[room, heard]]),
-      places: new Map([[roomTopic(room), heard.floor]]),
+      ...(session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), heard.floor]]) }),
     });
     session.enter(room, heard);
   }
@@ -253,8 +254,8 @@ export class Rooms {
     const holders: Holder[] = [];
     if (connection.type === 'web') {
       const leaseMs = session.isNew
-        ? Math.min(FIRST_WEB_LEASE, sessionTTL(this.options.settings))
-        : sessionTTL(this.options.settings);
+        ? Math.min(FIRST_WEB_LEASE, recordTTL(this.options.settings))
+        : recordTTL(this.options.settings);
       holders.push({ web: true, leaseMs });
     }
     if (connection.type !== 'web' || this.options.sessions().isHeld(session.id))
@@ -312,7 +313,7 @@ export class Rooms {
   async departed(room: string, departures: readonly Departure[]): Promise<void> {
     for (const { client } of departures) {
       const session = (await this.options.sessions().load(client)) ?? new Session(client);
-      await this.options.middleware.gone(this.options.connection(session, absent(client)).connection, room);
+      await this.options.middleware.gone(this.options.connection(session, absentPeer(client)).connection, room);
     }
   }
 }
@@ -320,9 +321,4 @@ export class Rooms {
 /** A join that is under way, for a record. */
 function intention(room: string, listening: boolean): ClientChange {
   return { rooms: new Map([[room, { listening, floor: undefined }]]) };
-}
-
-/** The other end of a client that is not connected here. */
-function absent(client: string): Peer {
-  return { type: 'web', fingerprint: client, remoteIP: '', remotePort: 0, params: {}, destroy: () => undefined };
 }

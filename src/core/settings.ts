@@ -23,13 +23,24 @@ export interface ChatSettings {
 }
 
 /** A record's life when HTTP chat is off: the time in which a socket may resume. */
-export const SOCKET_SESSION_TTL = 300_000;
+const SOCKET_SESSION_TTL = 300_000;
 /** How long an HTTP client is shown that has not come back yet: a curl that never returns is no lasting member. */
 export const FIRST_WEB_LEASE = 60_000;
 /** A client's own `key` is remembered so long; a key that the node made, for resends, only so long. */
 export const CLIENT_KEY_MS = 300_000;
 export const NODE_KEY_MS = 15_000;
 
+/** ms after its last visit that a client may come back and find everything as it was. */
 export function sessionTTL(settings: ChatSettings): number {
   return settings.httpClientMessageTTL ?? SOCKET_SESSION_TTL;
+}
+
+/** A client's visits within so long are one renewal, so that a busy poller costs the store nothing. */
+export function renewalPause(settings: ChatSettings): number {
+  return sessionTTL(settings) / 4;
+}
+
+/** What a record and a web client's lease are given: a visit that did not renew them has its whole time still. */
+export function recordTTL(settings: ChatSettings): number {
+  return sessionTTL(settings) + renewalPause(settings);
 }

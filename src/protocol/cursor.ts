@@ -13,7 +13,7 @@ export interface Place {
 const VERSION = 1;
 const MARK_BYTES = 8;
 const MS_BYTES = 6;
-/** PROTOCOL: at most 4 KiB, however many rooms a client hears. */
+/** At most 4 KiB, however many rooms a client hears. */
 export const CURSOR_MAX_LENGTH = 4096;
 
 /** Places in the same logs give the same text, whatever their order. */

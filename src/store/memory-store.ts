@@ -183,9 +183,7 @@ export class MemoryStore implements Store {
   }
 
   leave(name: string, client: string): Promise<Departure | undefined> {
-    const departure = this.#room(name)?.leave(client);
-    this.#forgetIfUnused(name);
-    return Promise.resolve(departure);
+    return Promise.resolve(this.#room(name)?.leave(client));
   }
 
   release(
@@ -193,9 +191,7 @@ export class MemoryStore implements Store {
     client: string,
     holder: { readonly node: string } | { readonly web: true },
   ): Promise<Departure | undefined> {
-    const departure = this.#room(name)?.release(client, holder);
-    this.#forgetIfUnused(name);
-    return Promise.resolve(departure);
+    return Promise.resolve(this.#room(name)?.release(client, holder));
   }
 
   renewNode(node: string, leaseMs: number, rooms: readonly string[]): Promise<string[]> {
@@ -214,9 +210,7 @@ export class MemoryStore implements Store {
   }
 
   sweep(name: string): Promise<Departure[]> {
-    const departed = this.#room(name)?.sweep() ?? [];
-    this.#forgetIfUnused(name);
-    return Promise.resolve(departed);
+    return Promise.resolve(this.#room(name)?.sweep() ?? []);
   }
 
   view(
@@ -226,9 +220,7 @@ export class MemoryStore implements Store {
     const room = this.#room(name);
     if (!room) return Promise.resolve(undefined);
     const departed = options.sweep ? room.sweep() : [];
-    const view = room.view(options.limit, options.after, departed);
-    this.#forgetIfUnused(name);
-    return Promise.resolve(view);
+    return Promise.resolve(room.view(options.limit, options.after, departed));
   }
 
   // --- clients ---
@@ -356,7 +348,10 @@ export class MemoryStore implements Store {
   #room(name: string): MemoryRoom | undefined {
     const room = this.#rooms.get(name);
     if (!room) return undefined;
-    if (room.added || !room.empty || this.now() - room.usedAt < this.limits.logKeep) return room;
+    const { messageTTL, logKeep } = this.limits;
+    // One that was never spoken in is kept as long as a message would be: who comes back by then has lost nothing.
+    const keep = room.log.spokenIn || messageTTL === 0 ? logKeep : messageTTL;
+    if (room.added || !room.empty || this.now() - room.usedAt < keep) return room;
     this.#dropRoom(name, room);
     return undefined;
   }
@@ -367,12 +362,6 @@ export class MemoryStore implements Store {
     this.#rooms.set(name, room);
     this.#budget.add(COST.room);
     return room;
-  }
-
-  /** A room that was never spoken in holds no place that a cursor could lose; so it need not outlive its last hearer. */
-  #forgetIfUnused(name: string): void {
-    const room = this.#rooms.get(name);
-    if (room?.empty && !room.added && !room.log.spokenIn) this.#dropRoom(name, room);
   }
 
   #dropRoom(name: string, { log, presence }: MemoryRoom): void {

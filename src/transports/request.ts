@@ -26,7 +26,8 @@ export class SaidWords {
 /** `{"event":"roomAdd","room":"x","messageId":7}`; an action has its parameters, and its name, in `params`. */
 export function requestOf(frame: Arguments): SocketRequest {
   const { event, messageId, params, ...rest } = frame;
-  const { room: _room, ...others } = rest;
+  // A token is shown to nobody, not to its owner's logs either.
+  const { session: _session, ...others } = rest;
   const echoed = params === undefined ? others : { ...others, params };
   if (event === 'action') {
     const own = typeof params === 'object' && params !== null ? (params as Arguments) : {};
@@ -62,6 +63,7 @@ export function countOf(params: Arguments, name: string): number | undefined {
 export function flagOf(params: Arguments, name: string): boolean | undefined {
   const value = given(params, name);
   if (value === undefined || typeof value === 'boolean') return value;
-  if (value === 'true' || value === 'false') return value === 'true';
+  if (value === 'true' || value === '1' || value === 1) return true;
+  if (value === 'false' || value === '0' || value === 0) return false;
   throw new ChatError('invalid_parameter', `${name} must be true or false`);
 }

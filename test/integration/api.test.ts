@@ -76,6 +76,17 @@ describe('socketRoomBroadcast', () => {
     // Over HTTP the params are those of the request: `&roomMatchKey=id&roomMatchValue=123456`.
     await http.api('tell', { roomMatchKey: 'id', roomMatchValue: cid.id });
     expect(await cid.heard.next()).toMatchObject({ message: 'psst', from: await http.id() });
+    // A value is compared as text; a filter that is none must not let everybody hear.
+    const about = (params: Readonly<Record<string, unknown>>) =>
+      server.api.chatRoom.socketRoomBroadcast({ room: 'defaultRoom', id: 'svc', params }, 'psst');
+    await about({ roomMatchKey: 'auth', roomMatchValue: true });
+    expect(await bob.heard.next()).toMatchObject({ message: 'psst', from: 'svc' });
+    for (const params of [
+      { roomMatchKey: 'auth' },
+      { roomMatchValue: 'true' },
+      { roomMatchKey: 'auth', roomMatchValue: {} },
+    ])
+      await expect(about(params)).rejects.toMatchObject({ code: 'invalid_parameter' });
     await server.api.chatRoom.socketRoomBroadcast(null, 'end');
     for (const client of [ann, bob, cid]) expect(await client.heard.next()).toMatchObject({ message: 'end' });
   });

@@ -248,7 +248,8 @@ describe('several workers', () => {
         url!,
       );
       expect(code).toBe(1);
-      expect(stderr).toContain(`127.0.0.1:${port} is in use already`);
+      const use = 'choose another port (--port, --socket-port, --admin-port)';
+      expect(stderr).toBe(`earshot: 127.0.0.1:${port} is in use already; ${use}\n`);
     } finally {
       holder.close();
     }

@@ -1,4 +1,4 @@
-/** What a TCP client sees: PROTOCOL 5, line by line. */
+/** What a TCP client sees: docs/protocol.md, line by line. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** What a WebSocket client sees: PROTOCOL 4, 6 and 7, line by line. */
+/** What a WebSocket client sees: docs/protocol.md, line by line. */
 import { request as httpRequest } from 'node:http';
 import { z } from 'zod';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
@@ -92,10 +92,16 @@ describe('responses', () => {
       error: 'Error: room does not exist',
       code: 'room_not_found',
       context: 'response',
-      data: { also: [1], more: null },
+      data: { room: 'nowhere', also: [1], more: null },
       messageCount: 1,
       messageId: 1,
     });
+    // A token is not among them.
+    expect(await ann.ask('resume', { session: 'a secret', echo: true })).toMatchObject({
+      code: 'session_unknown',
+      data: { echo: true },
+    });
+    expect(JSON.stringify(ann.responses.all)).not.toContain('a secret');
   });
 
   test.each([

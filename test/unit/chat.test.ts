@@ -14,6 +14,7 @@ import {
 import { eventually } from '../support/eventually';
 import { StutteringStore } from '../support/stuttering-store';
 import type { Chat } from '../../src/core/chat';
+import { roomTopic } from '../../src/core/entry';
 
 afterEach(closeChats);
 
@@ -26,6 +27,65 @@ const say = (chat: Chat, { session, connection }: Person, room: string, message:
   chat.say(session, connection, room, message, { key });
 const members = async (chat: Chat, room: string): Promise<string[]> =>
   (await chat.rooms.view(room)).members.map(({ id }) => id);
+
+test('a key is remembered for five minutes, one that the node made for its own resends only', async () => {
+  const chat = await startChat();
+  const ann = await person(chat);
+  const append = jest.spyOn(chat.store, 'append');
+  await say(chat, ann, 'defaultRoom', 'once', 'k');
+  await say(chat, ann, 'defaultRoom', 'and another');
+  expect(append.mock.calls.map(([, , { keyMs }]) => keyMs)).toEqual([300_000, 15_000]);
+});
+
+test('who comes back is renewed once in a quarter of the TTL, and for as much longer, so that each visit has all of it', async () => {
+  jest.useFakeTimers();
+  try {
+    const chat = await startChat({ settings: { httpClientMessageTTL: 60_000 } });
+    const ann = await person(chat, 'web');
+    const { session, connection } = ann;
+    session.isNew = false;
+    const client = jest.spyOn(chat.store, 'renewClient');
+    const web = jest.spyOn(chat.store, 'renewWeb');
+    for (let second = 0; second < 45; second += 1) {
+      await chat.renewal.touch(session, connection);
+      jest.advanceTimersByTime(1000);
+    }
+    const renewed = [session.id, 75_000];
+    expect(client.mock.calls).toEqual([renewed, renewed, renewed]);
+    expect(web.mock.calls).toEqual(client.mock.calls.map(() => ['defaultRoom', [session.id], 75_000]));
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test('a listener does not speak, and its words reach no hook', async () => {
+  const received: unknown[] = [];
+  const chat = await startChat({
+    middleware: [{ name: 'ear', onSayReceive: (_connection, _room, { message }) => void received.push(message) }],
+  });
+  const ann = await person(chat);
+  await join(chat, ann, 'hall', true);
+  await expect(say(chat, ann, 'hall', 'may I?')).rejects.toMatchObject({ code: 'not_in_room' });
+  expect(received).toEqual([]);
+});
+
+test.each(['by its own wish', 'put there by the server'])(
+  'a listener that becomes a member, %s, goes on where it was',
+  async (how) => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat, 'web'), await person(chat)];
+    await join(chat, ann, 'hall', true);
+    await join(chat, bob, 'hall');
+    await say(chat, bob, 'hall', 'heard before');
+    const places = new Map([[roomTopic('hall'), await chat.endOf(roomTopic('hall'))]]);
+    await chat.sessions.write(ann.session, { places });
+    if (how === 'by its own wish') await join(chat, ann, 'hall');
+    else await chat.rooms.addMember(ann.session.id, 'hall');
+    expect((await chat.store.client(ann.session.id))?.places.get(roomTopic('hall'))).toBe(
+      places.get(roomTopic('hall')),
+    );
+  },
+);
 
 describe('coming in', () => {
   test('a new client stands in the default room, and it is its current one', async () => {
@@ -447,7 +507,8 @@ describe('going and coming back', () => {
     }
     expect(await store.client(ann.session.id)).toBeDefined();
     stop();
-    now += 201;
+    // And a quarter, because it may not have been renewed just now.
+    now += 251;
     expect(await store.client(ann.session.id)).toBeUndefined();
   });
 });

@@ -143,7 +143,7 @@ describe('sources', () => {
     file(tree('servers.web.port', 1));
     file(tree('servers.web.host', 'example.com'), 'other.json');
     const { config } = load(['--config', 'other.json']);
-    expect(config.servers.web).toEqual({ host: 'example.com', port: 8080 });
+    expect(config.servers.web).toMatchObject({ host: 'example.com', port: 8080 });
   });
 
   it('takes nulls of the file for what they are, and over the defaults of the command', () => {

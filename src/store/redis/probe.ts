@@ -1,5 +1,6 @@
 /** Says every few seconds something to itself: whether Redis takes writes, and whether what is announced is heard. */
 import type { StoreHealth } from '../../core/store';
+import { ChatError } from '../../protocol/errors';
 
 export interface ProbeOptions {
   /** Writes and announces the text. */
@@ -52,7 +53,9 @@ export class Probe {
       this.#failure = '';
       this.#answeredAt = performance.now();
     } catch (error) {
-      this.#failure = error instanceof Error ? error.message : String(error);
+      // What a say is told of its outcome is no news of the store's health: that it did not answer is.
+      const silent = error instanceof ChatError && error.code === 'outcome_unknown';
+      this.#failure = silent ? 'Redis does not answer in time' : error instanceof Error ? error.message : String(error);
     }
   }
 }

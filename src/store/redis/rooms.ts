@@ -95,9 +95,8 @@ export class Rooms {
   async sweep(room: string): Promise<Departure[]> {
     const departed: Departure[] = [];
     for (;;) {
-      const [left, more, gone] = listOf(await this.#script('sweep', room, [AT_ONCE]));
+      const [left, more] = listOf(await this.#script('sweep', room, [AT_ONCE]));
       departed.push(...departures(left));
-      if (gone === 1) await this.index.remove(room);
       if (more !== 1) break;
     }
     if (departed.length > 0) this.#announce(room);
@@ -113,10 +112,9 @@ export class Rooms {
       const reply = await this.#script('view', room, [options.sweep ? AT_ONCE : 0, options.limit, options.after ?? '']);
       if (reply === null && departed.length === 0) return undefined;
       // Somebody removed it between two looks; whom the first one took out is still ours to tell.
-      const [left, more, gone, list, count, next, presence, messages] =
-        reply === null ? [[], 0, 0, [], 0, 0, BEGINNING, BEGINNING] : listOf(reply);
+      const [left, more, list, count, next, presence, messages] =
+        reply === null ? [[], 0, [], 0, 0, BEGINNING, BEGINNING] : listOf(reply);
       departed.push(...departures(left));
-      if (gone === 1) await this.index.remove(room);
       if (more === 1) continue;
       if (departed.length > 0) this.#announce(room);
       const members: MemberView[] = [];
@@ -133,8 +131,7 @@ export class Rooms {
   }
 
   async #leave(room: string, client: string, holder: string): Promise<Departure | undefined> {
-    const [was, gone] = listOf(await this.#script('leave', room, [client, holder]));
-    if (gone === 1) await this.index.remove(room);
+    const was = textOf(await this.#script('leave', room, [client, holder]));
     if (was === '') return undefined;
     if (was === 'm') this.#announce(room);
     return { client, listening: was === 'l' };

@@ -1,9 +1,10 @@
 /** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Page, type Feed } from '../../core/feed';
+import { BEGINNING, compareEntryIds } from '../../protocol/entry-id';
 import { pageBody, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
-import { sessionTTL } from '../../core/settings';
+import { recordTTL } from '../../core/settings';
 import { withCookies, type Cookies } from './cookies';
 import { ACK_COOKIE, type Identified, type Identity } from './identity';
 import type { Parked, Parking } from './parking';
@@ -78,15 +79,21 @@ async function startOf(who: Identified, reading: Reading, keeper: PlaceKeeper): 
   const record = session.isNew ? undefined : await chat.store.client(session.id);
   const places = record?.places ?? session.places;
   const pending = record?.pending ?? session.pending;
-  const arrived = who.acknowledged === pending.generation;
-  return { places: arrived ? new Map([...places, ...pending.places]) : places, generation: pending.generation };
+  const { generation } = pending;
+  if (who.acknowledged !== generation) return { places, generation };
+  const further = new Map(places);
+  for (const [topic, place] of pending.places) {
+    // By a socket or a stream it may have gone further since.
+    if (compareEntryIds(place, further.get(topic) ?? BEGINNING) > 0) further.set(topic, place);
+  }
+  return { places: further, generation };
 }
 
 /** A stream moves the client's place by itself from here on: an answer that is pending still would move it back. */
 async function settle({ client, acknowledged }: Identified, { places, generation }: Start): Promise<void> {
   if (acknowledged === undefined) return;
   const delivery = { from: generation, confirmed: places, pending: new Map() };
-  await client.chat.store.deliver(client.id, delivery, sessionTTL(client.chat.settings));
+  await client.chat.store.deliver(client.id, delivery, recordTTL(client.chat.settings));
 }
 
 /** One answer to one poll. */
@@ -143,7 +150,7 @@ class Answer {
   /** The cookie whose coming back says that this answer arrived. */
   async #deliver(pending: Places): Promise<string> {
     const { session, chat } = this.who.client;
-    const ttl = sessionTTL(chat.settings);
+    const ttl = recordTTL(chat.settings);
     const delivery = { from: this.start.generation, confirmed: this.start.places, pending };
     let generation = await chat.store.deliver(session.id, delivery, ttl);
     if (generation === undefined) {

@@ -44,7 +44,32 @@ export function bodyParams(request: IncomingMessage, body: unknown): Params {
   // curl's -d says form; text/plain is what a page of another site may send without asking, and is told apart by nobody.
   if (type === FORM || type === '' || type === undefined) return formParams(text.trim());
   if (type !== 'application/json') throw new ChatError('bad_request', 'the body must be JSON or a form');
-  return objectParams(parseJson(text));
+  const params = objectParams(parseJson(text));
+  if (membersIn(text) > Object.keys(params).length) throw new ChatError('repeated_parameter', 'a parameter');
+  return params;
+}
+
+/** Members of the outermost object of a JSON text, equal names counted each: JSON.parse keeps the last without a word. */
+function membersIn(text: string): number {
+  let count = 0;
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at];
+    if (character === '"') {
+      do {
+        at = text.indexOf('"', at + 1);
+      } while (isEscaped(text, at));
+    } else if (character === '{' || character === '[') depth += 1;
+    else if (character === '}' || character === ']') depth -= 1;
+    else if (character === ':' && depth === 1) count += 1;
+  }
+  return count;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0;
+  while (text[at - backslashes - 1] === '\\') backslashes += 1;
+  return backslashes % 2 === 1;
 }
 
 /** @throws ChatError invalid_json, invalid_encoding (a lone surrogate is no character) */

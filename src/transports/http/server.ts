@@ -1,5 +1,5 @@
 /** Our own HTTP server: Express without what makes it slow, and with the time limits that the internet asks for. */
-import http from 'node:http';
+import http, { maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
@@ -70,15 +70,17 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
   return server;
 }
 
+const TOO_LONG = `the address and the headers have ${String(maxHeaderSize)} bytes at most; longer messages go by POST`;
+
 /** The answer to what is no request. */
 function unreadable(code: string | undefined): string {
-  const [status, text] =
+  const [status, error] =
     code === 'HPE_HEADER_OVERFLOW'
-      ? ['431 Request Header Fields Too Large', 'the headers are too large']
+      ? ['431 Request Header Fields Too Large', new ChatError('too_large', TOO_LONG)]
       : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? ['408 Request Timeout', 'the request took too long']
-        : ['400 Bad Request', 'the request is not valid HTTP'];
-  return wholeAnswer(status, new ChatError('bad_request', text));
+        ? ['408 Request Timeout', new ChatError('bad_request', 'the request took too long')]
+        : ['400 Bad Request', new ChatError('bad_request', 'the request is not valid HTTP')];
+  return wholeAnswer(status, error);
 }
 
 /** The answer to who is one too many, before anything was read. */

@@ -168,8 +168,8 @@ export function clientFacts(make: Make): void {
 
   test('a record dies with its TTL, and its log with it; what is renewed lives on', async () => {
     const { store } = await make();
-    const { version } = (await store.writeClient('c1', {}, { ttlMs: 60, create: true }))!;
-    await store.writeClient('c2', {}, { ttlMs: 60, create: true });
+    const { version } = (await store.writeClient('c1', {}, { ttlMs: 2000, create: true }))!;
+    await store.writeClient('c2', {}, { ttlMs: 2000, create: true });
     await told(store, 'client:c1', 'a');
     await told(store, 'client:c2', 'a');
     expect(await store.renewClient('c1', 60_000)).toBe(version);
@@ -180,10 +180,18 @@ export function clientFacts(make: Make): void {
     expect(await texts(store, 'client:c1')).toEqual(['a']);
   });
 
+  test('a write renews, too', async () => {
+    const { store } = await make();
+    for (const id of ['c1', 'c2']) await store.writeClient(id, {}, { ttlMs: 2000, create: true });
+    await store.writeClient('c1', { room: 'x' }, keep);
+    await eventually(async () => !(await store.client('c2')));
+    expect(await store.client('c1')).toMatchObject({ room: 'x' });
+  });
+
   test('an answer renews, too', async () => {
     const { store } = await make();
-    await store.writeClient('c1', {}, { ttlMs: 50, create: true });
-    await store.writeClient('c2', {}, { ttlMs: 50, create: true });
+    await store.writeClient('c1', {}, { ttlMs: 2000, create: true });
+    await store.writeClient('c2', {}, { ttlMs: 2000, create: true });
     await store.deliver('c1', { from: 0, confirmed: new Map(), pending: new Map() }, 60_000);
     await eventually(async () => !(await store.client('c2')));
     expect(await store.client('c1')).toBeDefined();

@@ -7,9 +7,9 @@ if holder ~= '*' then
   else
     redis.call('ZREM', HELD, holder .. ' ' .. client)
   end
-  if isHeld(client) then return { '', 0 } end
+  if isHeld(client) then return '' end
 end
 local was = depart(client)
-local gone = was and settle() or 0
+if was then settle() end
 publish()
-return { was or '', gone }
+return was or ''

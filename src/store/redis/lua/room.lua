@@ -34,19 +34,15 @@ local function keep(ms)
   end
 end
 
--- When the last one has left: a room that was never spoken in holds no place that a cursor could lose, so it goes at
--- once; any other ends in its time, which the leases may have put off. Answers 1 when it is gone.
+-- When the last one has left the room ends in its time, which the leases may have put off. One that was never spoken in
+-- is kept as long as a message would be: whoever comes back by then is not told that something was lost.
 local function settle()
   local state = redis.call('HMGET', ROOM, 'last', 'born', 'added')
-  if not state[1] or state[3] or redis.call('EXISTS', MEMBERS) == 1 then return 0 end
-  if state[1] == state[2] then
-    redis.call('UNLINK', unpack(KEYS))
-    return 1
-  end
+  if not state[1] or state[3] or redis.call('EXISTS', MEMBERS) == 1 then return end
+  local ms = (state[1] == state[2] and ttl > 0) and ttl or logKeep
   for index, key in ipairs(KEYS) do
-    if ttl == 0 or (index ~= 2 and index ~= 3) then redis.call('PEXPIRE', key, logKeep) end
+    if ttl == 0 or (index ~= 2 and index ~= 3) then redis.call('PEXPIRE', key, ms) end
   end
-  return 0
 end
 
 local news = {}

@@ -1,6 +1,6 @@
 -- ARGV[6] how many at most
 local departed, more = sweep(tonumber(ARGV[6]))
 -- One that was empty before has its end already, which looking at it does not put off.
-local gone = #departed > 0 and settle() or 0
+if #departed > 0 then settle() end
 publish()
-return { departed, more, gone }
+return { departed, more }

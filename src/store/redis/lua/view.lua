@@ -20,6 +20,6 @@ for first = 1, #ids, 1000 do
 end
 local ends = redis.call('HMGET', ROOM, 'plast', 'last')
 local count = redis.call('ZCARD', ROLL)
-local gone = #departed > 0 and settle() or 0
+if #departed > 0 then settle() end
 publish()
-return { departed, more, gone, members, count, next, ends[1], ends[2] }
+return { departed, more, members, count, next, ends[1], ends[2] }
