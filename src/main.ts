@@ -6,12 +6,18 @@ import { middleware } from '../middleware';
 import { ConfigError, helpText, loadConfig, printConfig, type Config, type LoadedConfig } from './config';
 import { createLogger } from './logger';
 import { createServer, type ChatServer } from './server';
+import { isTerminalCommand, runTerminal, type Terminal } from './terminal/commands';
 import { version } from './version';
 
 /** Which of its processes a worker is, from 0; a new one takes the place of the one that died. */
 const SLOT = 'WORKER_SLOT';
 
 async function main(): Promise<void> {
+  const [name = ''] = process.argv.slice(2);
+  if (isTerminalCommand(name)) {
+    process.exitCode = await runTerminal(name, process.argv.slice(3), terminal());
+    return;
+  }
   const loaded = loadConfig({ argv: process.argv.slice(2), env: process.env, cwd: process.cwd() });
   switch (loaded.command) {
     case 'help':
@@ -27,6 +33,19 @@ async function main(): Promise<void> {
       if (loaded.workers > 1 && cluster.isPrimary) runWorkers(loaded.workers);
       else await start(loaded);
   }
+}
+
+/** This process's own, for the commands that are a client. */
+function terminal(): Terminal {
+  const stop = new AbortController();
+  // The first signal ends it in good order, a second one at once.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      stop.abort();
+    });
+  }
+  const { stdin, stdout, stderr } = process;
+  return { stdin, stdout, stderr, signal: stop.signal };
 }
 
 async function start({ config: loaded }: LoadedConfig): Promise<void> {

@@ -26,6 +26,8 @@ export const helpText = `earshot: a chat server for curl, browsers and plain soc
   --workers N              processes that share the ports (1)
   --help, --version
 
+  earshot chat, earshot say, earshot tail: clients for a terminal (earshot chat --help)
+
 Flags win over the environment (EARSHOT_…, PORT, REDIS_URL), that over the file, that over the defaults.
 `;
 

@@ -43,6 +43,7 @@ const floors: readonly { floor: string; files: string[]; packages: (string | Reg
     files: ['src/admin/', 'src/config', 'src/node-status', 'src/transports/', 'src/core/', 'src/protocol/'],
     packages: [/^node:/, 'express', 'prom-client', 'zod'],
   },
+  { floor: 'src/terminal/', files: ['src/terminal/', 'src/client/'], packages: [/^node:/] },
   { floor: 'actions/', files: ['actions/', 'src/kit'], packages: ['zod'] },
   { floor: 'middleware/', files: ['middleware/', 'src/kit'], packages: [] },
 ];
