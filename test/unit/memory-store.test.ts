@@ -49,7 +49,9 @@ describe('what it may hold', () => {
 
     const again = await tell(store, 'room:x', { data: 'said once', speaker: 'ann' }, { key: 'ann:k', member: 'ann' });
     expect(again.outcome).toBe('repeated');
-    expect(await store.writeClient('ann', { room: null }, { ttlMs: 60_000, create: true })).toBe(2);
+    expect(await store.writeClient('ann', { room: null }, { ttlMs: 60_000, create: true })).toMatchObject({
+      version: 2,
+    });
     expect(await store.renewClient('ann', 60_000)).toBe(2);
     expect(await store.leave('x', 'ann')).toMatchObject({ client: 'ann' });
     expect(await store.removeRoom('x')).toEqual([]);
