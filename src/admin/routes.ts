@@ -21,49 +21,110 @@ export interface AdminRoutesOptions {
   readonly metrics: Metrics;
 }
 
-interface Route {
+interface RouteDefinition<I extends z.ZodObject> {
   readonly method: 'GET' | 'POST';
   readonly right: Right;
+  readonly description: string;
+  readonly inputs: I;
+  readonly run: (given: z.output<I>, options: AdminRoutesOptions) => Promise<object> | object;
+}
+
+interface Route extends Omit<RouteDefinition<z.ZodObject>, 'run'> {
   readonly run: (params: Params, options: AdminRoutesOptions) => Promise<object> | object;
+}
+
+function route<I extends z.ZodObject>({ run, ...rest }: RouteDefinition<I>): Route {
+  return { ...rest, run: (params, options) => run(parsed(rest.inputs, params), options) };
 }
 
 /** Rooms or members of one answer. */
 const PAGE = 50;
 
-const text = z.string();
-const paging = { limit: z.coerce.number().int().min(1).max(1000).default(PAGE), after: text.optional() };
-const roomsInput = z.object({ ...paging, match: text.default('') });
-const membersInput = z.object({ ...paging, room: text });
-const clientInput = z.object({ id: text.min(1) });
-const memberInput = z.object({ room: text, id: text.min(1) });
-const publishInput = z.object({
-  room: text.optional(),
-  message: z.unknown().optional(),
-  from: text.min(1).max(100).optional(),
-  key: text.min(1).max(64).optional(),
-  roomMatchKey: text.optional(),
-  roomMatchValue: z.coerce.string().optional(),
+const room = z.string().describe('a room');
+const id = z.string().min(1).describe('the public id of a client');
+const limit = z.coerce.number().int().min(1).max(1000).default(PAGE).describe('of one answer');
+const after = z.string().optional().describe('the last one of the page before: its `next`');
+const match = z.string().default('').describe('part of a name');
+const publishInputs = z.object({
+  room: z.string().optional().describe('where it is said; needed'),
+  message: z.unknown().optional().describe('any JSON value; needed'),
+  from: z.string().min(1).max(100).optional().describe('in whose name; general.serverName when left out'),
+  key: z.string().min(1).max(64).optional().describe('says it once, however often it is sent within five minutes'),
+  roomMatchKey: z.string().optional().describe('only who has this attribute hears it'),
+  roomMatchValue: z.coerce.string().optional().describe('and has it with this value'),
 });
+const nothing = z.object({});
 
-const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
-  ['/api/status', { method: 'GET', right: 'admin', run: (_params, options) => status(options) }],
-  ['/api/config', { method: 'GET', right: 'admin', run: (_params, { config }) => ({ config: maskConfig(config) }) }],
-  ['/api/rooms', { method: 'GET', right: 'admin', run: (params, { chat }) => rooms(parsed(roomsInput, params), chat) }],
+export const adminRoutes: ReadonlyMap<string, Route> = new Map<string, Route>([
+  [
+    '/api/status',
+    route({
+      method: 'GET',
+      right: 'admin',
+      description: 'How every node of the deployment is',
+      inputs: nothing,
+      run: (_given, options) => status(options),
+    }),
+  ],
+  [
+    '/api/config',
+    route({
+      method: 'GET',
+      right: 'admin',
+      description: 'The settings of this node, secrets masked',
+      inputs: nothing,
+      run: (_given, { config }) => ({ config: maskConfig(config) }),
+    }),
+  ],
+  [
+    '/api/rooms',
+    route({
+      method: 'GET',
+      right: 'admin',
+      description: 'All rooms by name, and how many are in each',
+      inputs: z.object({ limit, after, match }),
+      run: (given, { chat }) => rooms(given, chat),
+    }),
+  ],
   [
     '/api/members',
-    { method: 'GET', right: 'admin', run: (params, { chat }) => members(parsed(membersInput, params), chat) },
+    route({
+      method: 'GET',
+      right: 'admin',
+      description: 'Who is in a room',
+      inputs: z.object({ room, limit, after }),
+      run: (given, { chat }) => members(given, chat),
+    }),
   ],
   [
     '/api/client',
-    { method: 'GET', right: 'admin', run: (params, { chat }) => client(parsed(clientInput, params), chat) },
+    route({
+      method: 'GET',
+      right: 'admin',
+      description: 'The rooms and attributes of a client',
+      inputs: z.object({ id }),
+      run: (given, { chat }) => client(given, chat),
+    }),
   ],
   [
     '/api/remove',
-    { method: 'POST', right: 'admin', run: (params, { chat }) => remove(parsed(memberInput, params), chat) },
+    route({
+      method: 'POST',
+      right: 'admin',
+      description: 'Takes a member out of a room',
+      inputs: z.object({ room, id }),
+      run: (given, { chat }) => remove(given, chat),
+    }),
   ],
   [
     '/api/publish',
-    { method: 'POST', right: 'publish', run: (params, { chat }) => publish(parsed(publishInput, params), chat) },
+    route({
+      method: 'POST',
+      right: 'publish',
+      description: 'Says something in a room, for other services',
+      inputs: publishInputs,
+      run: (given, { chat }) => publish(given, chat),
+    }),
   ],
 ]);
 
@@ -86,23 +147,23 @@ export function adminRouter(options: AdminRoutesOptions): Router {
     response.writeHead(200, { 'Content-Type': metrics.registry.contentType, 'Cache-Control': 'no-store' }).end(text);
   });
   router.use('/api', (request, response, next) => {
-    const route = routes.get(`/api${request.path}`);
+    const asked = adminRoutes.get(`/api${request.path}`);
     // Who has no token is not told either what there is.
-    allow(request, route?.right ?? 'admin');
-    if (!route) throw new ChatError('not_found', request.path);
-    if (request.method === route.method) {
+    allow(request, asked?.right ?? 'admin');
+    if (!asked) throw new ChatError('not_found', request.path);
+    if (request.method === asked.method) {
       next();
       return;
     }
-    response.setHeader('Allow', route.method);
-    throw new ChatError('method_not_allowed', `this is a ${route.method}`);
+    response.setHeader('Allow', asked.method);
+    throw new ChatError('method_not_allowed', `this is a ${asked.method}`);
   });
   router.use('/api', async (request, response) => {
-    const route = routes.get(`/api${request.path}`);
-    if (!route) throw new ChatError('not_found', request.path);
+    const asked = adminRoutes.get(`/api${request.path}`);
+    if (!asked) throw new ChatError('not_found', request.path);
     const params =
       request.method === 'POST' ? bodyParams(request, await readBody(request, bodyBytes)) : queryParams(request);
-    sendJson(response, 200, JSON.stringify(await route.run(params, options)));
+    sendJson(response, 200, JSON.stringify(await asked.run(params, options)));
   });
   router.use((error: unknown, request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) {
@@ -128,7 +189,10 @@ async function status({ chat }: AdminRoutesOptions): Promise<object> {
   };
 }
 
-async function rooms({ limit, after, match }: z.output<typeof roomsInput>, chat: Chat): Promise<object> {
+async function rooms(
+  { limit, after, match }: { limit: number; after?: string | undefined; match: string },
+  chat: Chat,
+): Promise<object> {
   const named = match.normalize('NFC').toLowerCase();
   const names = (await chat.store.rooms()).filter((name) => name.toLowerCase().includes(named));
   const page = names.filter((name) => after === undefined || name > after).slice(0, limit);
@@ -143,13 +207,16 @@ async function rooms({ limit, after, match }: z.output<typeof roomsInput>, chat:
   return { rooms: counted, count: names.length, ...(more ? { next: last } : {}) };
 }
 
-async function members({ room, limit, after }: z.output<typeof membersInput>, chat: Chat): Promise<object> {
+async function members(
+  { room, limit, after }: { room: string; limit: number; after?: string | undefined },
+  chat: Chat,
+): Promise<object> {
   const name = parseRoomName(room);
   const { members: listed, membersCount, next } = await chat.rooms.view(name, { limit, after });
   return { room: name, members: listed, membersCount, ...(next === undefined ? {} : { next }) };
 }
 
-async function client({ id }: z.output<typeof clientInput>, chat: Chat): Promise<object> {
+async function client({ id }: { id: string }, chat: Chat): Promise<object> {
   const record = await chat.store.client(id);
   if (!record) throw new ChatError('not_found', 'this client');
   const { connectedAt, room, attributes } = record;
@@ -157,13 +224,13 @@ async function client({ id }: z.output<typeof clientInput>, chat: Chat): Promise
   return { id, connectedAt, room, rooms: all, attributes: Object.fromEntries(attributes) };
 }
 
-async function remove({ room, id }: z.output<typeof memberInput>, chat: Chat): Promise<object> {
+async function remove({ room, id }: { room: string; id: string }, chat: Chat): Promise<object> {
   const name = parseRoomName(room);
   await chat.rooms.removeMember(id, name);
   return { status: 'OK', room: name, id };
 }
 
-async function publish(given: z.output<typeof publishInput>, chat: Chat): Promise<object> {
+async function publish(given: z.output<typeof publishInputs>, chat: Chat): Promise<object> {
   const { room, message, from, key, roomMatchKey, roomMatchValue } = given;
   if (room === undefined || room === '' || message === undefined || message === null || message === '') {
     throw new ChatError('room_and_message_required');
