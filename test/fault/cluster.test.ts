@@ -1,4 +1,5 @@
 /** Redis Cluster: slots move and a primary dies while people talk. */
+import { eventually } from '../support/eventually';
 import { stopOwnRedis } from '../support/redis';
 import { ClusterDeployment } from '../support/redis-cluster';
 import { closeStores } from '../support/stores';
@@ -19,6 +20,7 @@ test("slots move from primary to primary, the room's twice round: nobody notices
   });
   for (let times = 0; times < 2; times += 1) {
     await cluster.reshard(ROOM);
+    await eventually(async () => (await cluster.followedWith(ROOM)).some((name) => name.endsWith(`${ROOM}:log`)));
     await trial.goesOn();
   }
   expect(await trial.settle()).toEqual([]);

@@ -1,6 +1,7 @@
 /** Readers that stop reading cost the node next to nothing, hold nobody up, and are served later from the log. */
 import http from 'node:http';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -18,14 +19,18 @@ const READERS = long ? 1000 : 60;
 const MESSAGES = 300;
 const words = 'x'.repeat(4000);
 
-/** Bytes that this process may grow by: what the log's ring and the readers' own halves of the sockets take. */
-const BOUND = 100 * 1024 * 1024;
+/** Bytes unsent to a peer at which nothing more is written to it. */
+const SOFT = 65_536;
+/** Bytes that this process may grow by: the log's ring, and of each reader what we keep for it and what it keeps itself. */
+const BOUND = 50 * 1024 * 1024 + READERS * 2 * SOFT;
 
 /** What the kernel takes for a peer that does not read is 4 MB over TCP, 0.2 MB here: it is us who have to stop. */
 const folder = mkdtempSync(path.join(tmpdir(), 'earshot-slow-'));
 const socketPath = path.join(folder, 'http.sock');
 let server: http.Server;
 let chat: MountedChat;
+/** The server's halves of the links. */
+const links = new Set<Socket>();
 
 beforeAll(async () => {
   chat = await createChat({
@@ -35,7 +40,7 @@ beforeAll(async () => {
       redis: redisSettings(),
       commonWeb: { httpClientMessageTTL: 60_000 },
       limits: {
-        bufferSoft: 65_536,
+        bufferSoft: SOFT,
         stuck: 0,
         saysPerSecond: 0,
         saysPerSecondPerAddress: 0,
@@ -48,7 +53,7 @@ beforeAll(async () => {
   });
   const app = express();
   app.use('/chat', chat.router);
-  server = http.createServer(app);
+  server = http.createServer(app).on('connection', (socket) => void links.add(socket));
   chat.attach(server);
   await once(server.listen(socketPath), 'listening');
 });
@@ -127,6 +132,10 @@ async function judged(): Promise<void> {
   // Whoever reads is not held up by those who do not.
   await eventually(() => quick.record.heard.length === MESSAGES);
   const grown = process.memoryUsage().rss - before;
+  const unsent = Math.max(...[...links].map(({ writableLength }) => writableLength));
+  // What was under way when the limit was reached, and no more.
+  expect(unsent).toBeGreaterThan(0);
+  expect(unsent).toBeLessThan(2 * SOFT);
 
   for (const { resume } of readers) if (resume !== quick.resume) resume();
   await eventually(() => readers.every(({ record }) => record.heard.length === MESSAGES), patience);
@@ -137,6 +146,6 @@ async function judged(): Promise<void> {
     fault: title,
     expected: 'memory bounded, nobody else held up, all served later',
     ...figuresOf(records, accepted),
-    more: `${Math.round(grown / 1024 / 1024)} MB more memory`,
+    more: `${Math.round(grown / 1024 / 1024)} MB more memory, at most ${Math.round(unsent / 1024)} KB unsent to one`,
   });
 }

@@ -23,6 +23,7 @@ const pages = [
   'docs/library.md',
   'docs/threat-model.md',
   'SECURITY.md',
+  'docs/guarantees.md',
 ].map(readDocument);
 
 /** Beside everything else, as it takes the longest. */

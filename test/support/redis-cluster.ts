@@ -65,6 +65,16 @@ export class ClusterDeployment {
     }
   }
 
+  /** The channels that are followed at the primary which has the key: announcements are sharded, and go no further. */
+  async followedWith(key: string): Promise<readonly string[]> {
+    const slot = await this.#slotOf(key);
+    for (const { admin } of this.primaries) {
+      const here = Number(await admin.call('CLUSTER', 'COUNTKEYSINSLOT', slot)) > 0;
+      if (here) return (await admin.call('PUBSUB', 'SHARDCHANNELS')) as string[];
+    }
+    return [];
+  }
+
   /** The replica has taken its primary's place, and the others know. */
   async promoted(): Promise<void> {
     const { replica } = this;

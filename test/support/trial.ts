@@ -90,8 +90,11 @@ export class Trial {
     await eventually(() => this.crowd.accepted.size >= before + count, this.patience);
   }
 
-  /** Waits until every reader has all there is, and answers what is wrong with what they were given. */
-  async settle(): Promise<string[]> {
+  /**
+   * Waits until every reader has all there is, and answers what is wrong with what they were given.
+   * @param more figures for the table
+   */
+  async settle(more = ''): Promise<string[]> {
     const { crowd } = this;
     await this.goesOn();
     await crowd.hush();
@@ -102,8 +105,15 @@ export class Trial {
         return [...faults(record, crowd.accepted, crowd.maybe), ...late];
       });
     await eventually(() => wrong().length === 0, this.patience).catch(() => undefined);
-    noteFault({ ...this.row, outage: crowd.outage, ...figuresOf(crowd.records, crowd.accepted) });
+    noteFault({ ...this.row, outage: crowd.outage, ...figuresOf(crowd.records, crowd.accepted), more });
     return [...wrong(), ...crowd.strange];
+  }
+
+  /** How many were accepted, and are in the log no more. */
+  async gone(): Promise<number> {
+    const { entries } = await this.stores[0]!.read('room:defaultRoom', '0-0', 100_000);
+    const kept = new Set(entries.map(({ id }) => id));
+    return [...this.crowd.accepted.keys()].filter((id) => !kept.has(id)).length;
   }
 
   /** The reasons that each reader was told. */
