@@ -120,6 +120,7 @@ export class Chat {
       lost: (rooms) => this.#putBack(rooms),
       departed: (room, departures) => this.rooms.departed(room, departures),
       renewHeard: () => this.renewal.renewHeard(),
+      partAgain: () => this.sessions.partAgain(),
       leaseMs: settings.nodeLease,
       // Soon enough for the shorter of the two: a node's lease and a client's record.
       everyMs: options.leaseEvery ?? Math.min(settings.nodeLease / 3, sessionTTL(settings) / 8),
@@ -153,7 +154,9 @@ export class Chat {
   async welcome(id: string, peer: Peer, revived?: 'expired' | 'reset'): Promise<Session> {
     const session = new Session(id);
     const { connection } = this.connection(session, peer);
-    await this.rooms.joinFirst(session, connection, this.settings.defaultRoom, revived);
+    const joining = this.rooms.joinFirst(session, connection, this.settings.defaultRoom, revived);
+    // A socket is heard for from its first moment on, so its own log is looked for meanwhile.
+    await Promise.all([joining, peer.type === 'web' ? undefined : this.sessions.live(session)]);
     return session;
   }
 

@@ -11,6 +11,8 @@ export interface LeasesOptions {
   /** The node's lease in these rooms is gone: everyone it holds there is to join again. */
   readonly lost: (rooms: readonly string[]) => Promise<void>;
   readonly departed: (room: string, departures: readonly Departure[]) => Promise<void>;
+  /** Those whom this node could not let go of when they went. */
+  readonly partAgain: () => Promise<void>;
   /** Those who hear something at this node: their records are renewed as well. */
   readonly renewHeard: () => Promise<void>;
   readonly leaseMs: number;
@@ -71,6 +73,7 @@ export class Leases {
 
   async #renewAndSweep(): Promise<void> {
     const { store, node, heldRooms, lost, leaseMs } = this.options;
+    await this.options.partAgain();
     const rooms = heldRooms();
     if (rooms.size > 0) {
       const gone = await store.renewNode(node, leaseMs, [...rooms]);

@@ -37,6 +37,8 @@ export class Sessions {
   readonly #live = new Map<string, Promise<Live>>();
   /** The same, once they are up: for those who must not wait. */
   readonly #up = new Map<string, Live>();
+  /** To be let go of: the node's lease in a room would hold them for as long as it holds anybody there. */
+  readonly #parting = new Map<string, Session>();
   readonly #timer: NodeJS.Timeout;
   #closed = false;
 
@@ -163,15 +165,27 @@ export class Sessions {
     if (live.holds > 0 || this.#closed) return;
     const letGo = (): void => {
       live.grace = undefined;
-      this.options.letGo(session).catch((error: unknown) => {
-        this.options.logger.warn(
-          { err: error, client: session.id },
-          'a client could not be let go; its lease will end',
-        );
-      });
+      void this.part(session);
     };
     if (clean || this.options.reconnectGrace === 0) letGo();
     else live.grace = setTimeout(letGo, this.options.reconnectGrace);
+  }
+
+  /** The node's lease holds the client no longer; tried again with every round of leases until it is done. */
+  async part(session: Session): Promise<void> {
+    this.#parting.set(session.id, session);
+    try {
+      // It may be back, or may yet come back.
+      const live = this.#up.get(session.id);
+      if (!live || (live.holds === 0 && !live.grace)) await this.options.letGo(session);
+      this.#parting.delete(session.id);
+    } catch (error) {
+      this.options.logger.warn({ err: error, client: session.id }, 'a client could not be let go yet');
+    }
+  }
+
+  async partAgain(): Promise<void> {
+    for (const session of [...this.#parting.values()]) await this.part(session);
   }
 
   /** Reads a live session's record again; what changed is told to its hearers. */

@@ -4,7 +4,7 @@ import { Client } from '../core/client';
 import type { Peer } from '../core/connection';
 import { Pusher } from '../core/push';
 import type { Rates } from '../core/rate';
-import type { Session } from '../core/session';
+import type { HeardRoom, Session } from '../core/session';
 import type { SocketLink } from './link';
 
 export interface Wishes {
@@ -42,9 +42,23 @@ export class Attachment {
    * From now on the socket is that client; what its rooms say is pushed once the pusher is started.
    * @param loaded has just come into its rooms in the name of this socket
    */
-  async become(loaded: Session, { echo, presence = false }: Wishes): Promise<Attached> {
-    const { chat, rates, link } = this;
+  async become(loaded: Session, wishes: Wishes): Promise<Attached> {
     const held = new Map(loaded.rooms);
+    try {
+      return await this.#attach(loaded, held, wishes);
+    } catch (error) {
+      // Nobody will ever end what has not begun.
+      void this.chat.sessions.part(loaded);
+      throw error;
+    }
+  }
+
+  async #attach(
+    loaded: Session,
+    held: ReadonlyMap<string, HeardRoom>,
+    { echo, presence = false }: Wishes,
+  ): Promise<Attached> {
+    const { chat, rates, link } = this;
     const session = await chat.sessions.live(loaded);
     const client = new Client(chat, session, this.peerOf(session.id), rates);
     const listener = { session, connection: client.connection, echo: echo ?? chat.settings.echo };

@@ -172,8 +172,9 @@ export class Conversation<Api> {
 
   #firstResumes(withinMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      // One turn of the event loop more: what came while we were held up is to be read first.
-      const timer = setTimeout(() => setImmediate(() => this.#first?.(false)), withinMs);
+      // Two turns of the event loop more: what came while we were held up is to be read first.
+      const late = (): void => void setImmediate(() => setImmediate(() => this.#first?.(false)));
+      const timer = setTimeout(late, withinMs);
       this.#first = (resumes) => {
         clearTimeout(timer);
         this.#first = undefined;

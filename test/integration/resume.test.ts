@@ -1,10 +1,13 @@
 /** Coming back: any client, on any socket of any node, after whatever place it had; nothing lost, nothing untold. */
 import { z } from 'zod';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
+import { MemoryStore } from '../../src/store/memory-store';
+import { distant } from '../support/distant-store';
 import { eventually } from '../support/eventually';
 import { HttpClient } from '../support/http-client';
 import { deployments, twoNodes } from '../support/nodes';
 import { startServer, type ServerUnderTest } from '../support/server';
+import { usualLimits } from '../support/stores';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
 
 type Client = WsClient | TcpClient;
@@ -275,4 +278,88 @@ test('who says in the handshake that it will resume is nobody until it does: nob
   bob.socket.close();
   expect(await ann.others.next()).toMatchObject({ event: 'leave', id: bob.id });
   expect(back.welcome.all).toEqual([]);
+});
+
+describe('a connection that resumes from its first moment on', () => {
+  const cookieOf = (session: string): object => ({ headers: { Cookie: `sessionID=${session}` } });
+  const bearerOf = (session: string): object => ({ headers: { Authorization: `Bearer ${session}` } });
+  const encoded = (cursor: string): string => encodeURIComponent(cursor);
+
+  const ways: readonly [string, (server: ServerUnderTest, session: string, cursor: string) => Promise<Client>][] = [
+    [
+      'a WebSocket at ?resume=true',
+      async ({ url }, session, after) => {
+        const client = await WsClient.nobody(url);
+        expect(await client.data('resume', { session, after })).toMatchObject({ recovered: true });
+        return client;
+      },
+    ],
+    [
+      'a WebSocket with its cursor and a token in the handshake',
+      ({ url }, session, cursor) => WsClient.connect(url, `/chat/?after=${encoded(cursor)}`, bearerOf(session)),
+    ],
+    [
+      'a WebSocket with its cursor in the handshake, by its cookie',
+      ({ url }, session, cursor) => WsClient.connect(url, `/chat/?after=${encoded(cursor)}`, cookieOf(session)),
+    ],
+    [
+      'Primus the same way',
+      ({ url }, session, cursor) => WsClient.connect(url, `/primus?after=${encoded(cursor)}`, cookieOf(session)),
+    ],
+    [
+      'TCP by its first line',
+      async ({ tcpPort }, session, cursor) => {
+        const client = await TcpClient.connect(tcpPort, `resume ${session} ${cursor}`);
+        expect(await client.responses.next()).toMatchObject({ status: 'OK', data: { recovered: true } });
+        return client;
+      },
+    ],
+  ];
+
+  test.each(ways)('%s: nobody sees another client come and go', async (_name, resume) => {
+    const { here, there } = await twoNodes();
+    const ann = await WsClient.connect(here.url);
+    const bob = await WsClient.connect(here.url);
+    const { cursor } = await bob.data('detailsView');
+    bob.abandon();
+    await bob.closed;
+    await ann.say('you were away');
+    await ann.data('resume', { session: ann.session, presence: true });
+
+    const back = await resume(there, bob.session, cursor);
+    expect(back.welcome.all.every(({ id }) => id === bob.id)).toBe(true);
+    expect(await back.heard.next()).toMatchObject({ message: 'you were away' });
+    const { members } = await ann.data('roomView', { room: 'defaultRoom' });
+    expect(Object.keys(members).sort()).toEqual([ann.id, bob.id].sort());
+    // Had anybody come in between, this would not be the first that is heard of.
+    const eve = await TcpClient.connect(there.tcpPort);
+    expect(await ann.others.next(({ context }) => context === 'presence')).toMatchObject({ event: 'join', id: eve.id });
+  });
+
+  test('a cursor of nobody is refused before there is a socket; a token that is not ours is not asked for', async () => {
+    const { here } = await twoNodes();
+    await expect(WsClient.connect(here.url, '/chat/?after=')).rejects.toThrow('401');
+    await expect(WsClient.connect(here.url, '/chat/?after=', bearerOf("an application's own"))).rejects.toThrow('401');
+    await expect(WsClient.connect(here.url, '/chat/?after=x&after=y')).rejects.toThrow('400');
+    const bob = await TcpClient.connect(here.tcpPort);
+    await expect(WsClient.connect(here.url, '/chat/?after=rubbish', bearerOf(bob.session))).rejects.toThrow('1013');
+  });
+
+  test('a first line that resumes nobody is told so by a new client', async () => {
+    const { here } = await twoNodes();
+    const bob = await TcpClient.connect(here.tcpPort, 'resume nonsense');
+    expect(bob.greeting).toMatchObject({ id: expect.any(String), session: expect.any(String), room: 'defaultRoom' });
+    expect(await bob.responses.next()).toMatchObject({ code: 'session_unknown', messageCount: 1 });
+    await bob.say('I am new here');
+  });
+});
+
+test('a new client costs two round trips, over whatever it comes', async () => {
+  const { store, trips } = distant(new MemoryStore(usualLimits));
+  const server = await startServer({ store });
+  await WsClient.connect(server.url);
+  expect(await trips(() => WsClient.connect(server.url))).toBe(2);
+  expect(await trips(() => TcpClient.connect(server.tcpPort))).toBe(2);
+  expect(await trips(() => new HttpClient(server.url).post('connect'))).toBe(2);
+  expect(await trips(() => new HttpClient(server.url).ok('messages'))).toBeLessThanOrEqual(3);
 });

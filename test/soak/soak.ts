@@ -24,8 +24,8 @@ const HEAP_SLACK = 0.1;
 const FLEETING: Readonly<Record<string, number>> = { Immediate: 5, Timeout: 5 };
 /** Keys of a say are kept for 5 minutes, whoever said it: they are counted, and must have an end. */
 const ONCE = /:once:/;
-/** Of clients, and of rooms that end with them. */
-const PASSING = /queue:|mail:|alcove:|room:den/;
+/** Of clients, of rooms that end with them, and of who is in a room. */
+const PASSING = /queue:|mail:|alcove:|room:den|:(members|roll|held|web)$/;
 /** Parts of a key that name who made it. */
 const NAMES = /[0-9a-f]{8}-[0-9a-f-]{27}|alcove:\d+/g;
 

@@ -158,8 +158,11 @@ export class TcpClient extends SocketClient {
     });
   }
 
-  static async connect(port: number): Promise<TcpClient> {
-    return new TcpClient(createConnection({ port, host: '127.0.0.1', noDelay: true })).welcomed();
+  /** @param first a line that is sent at once, and not only after the welcome */
+  static async connect(port: number, first?: string): Promise<TcpClient> {
+    const client = new TcpClient(createConnection({ port, host: '127.0.0.1', noDelay: true }));
+    if (first !== undefined) client.write(`${first}\n`);
+    return client.welcomed();
   }
 
   static async connectTls(port: number, ca: string): Promise<TcpClient> {

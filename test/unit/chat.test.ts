@@ -1,4 +1,5 @@
 import type { ChatMiddleware } from '../../src/core/middleware';
+import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
 import {
   closeChats,
@@ -510,6 +511,23 @@ describe('going and coming back', () => {
     // And a quarter, because it may not have been renewed just now.
     now += 251;
     expect(await store.client(ann.session.id)).toBeUndefined();
+  });
+});
+
+describe('the store is away as a client goes', () => {
+  test('it is let go of once the store is back, and does not stand in the room for as long as others are there', async () => {
+    const store = new MemoryStore(limits);
+    const chat = await startChat({ store, leaseEvery: 3_600_000 });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await listen(chat, ann);
+    const { stop } = await listen(chat, bob);
+    const away = jest.spyOn(store, 'release').mockRejectedValue(new ChatError('store_unavailable'));
+    stop();
+    await eventually(() => chat.logger.lines.some(({ text }) => text.includes('could not be let go')));
+    expect(await members(chat, 'defaultRoom')).toHaveLength(2);
+    away.mockRestore();
+    await chat.leases.round();
+    expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
   });
 });
 
