@@ -180,6 +180,46 @@ describe('names that every object answers to', () => {
   });
 });
 
+test('JSON that is nested without end is refused wherever it stands, and the server lives', async () => {
+  const server = await startServer();
+  const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+  const http = await arrived(server);
+  const sockets = [
+    await WsClient.connect(server.url),
+    await WsClient.connect(server.url, '/primus'),
+    await TcpClient.connect(server.tcpPort),
+  ];
+  for (const levels of [101, 1000, 5000, 30_000]) {
+    const body = `{"method":"say","message":${deep(levels)}}`;
+    const answer = await fetch(`${server.url}/chat/`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body,
+    });
+    expect([answer.status, await answer.json()]).toEqual([400, expect.objectContaining({ code: 'invalid_json' })]);
+    const frames = [
+      `{"event":"nothing","x":${deep(levels)}}`,
+      `{"event":"say","message":${deep(levels)}}`,
+      `{"event":"say","message":"x","key":${deep(levels)}}`,
+      `{"event":"paramAdd","key":"k","value":${deep(levels)}}`,
+      `{"event":"detailsView","messageId":${deep(levels)}}`,
+      `{"event":"action","params":{"action":"nothing","x":${deep(levels)}}}`,
+      `{"event":"resume","session":"x","after":{"a":${deep(levels)}}}`,
+    ];
+    for (const socket of sockets) {
+      for (const frame of frames) {
+        if (socket instanceof WsClient) socket.socket.send(frame);
+        else socket.write(`${frame}\n`);
+      }
+      expect(await socket.data('detailsView')).toMatchObject({ id: socket.id });
+    }
+  }
+  const message = JSON.parse(deep(98)) as unknown;
+  await http.say(message);
+  expect((await sockets[0]!.heard.next()).message).toEqual(message);
+  expect(server.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
 describe('sizes are bytes, the same by every way', () => {
   const limits = { messageBytes: 1000, bodyBytes: 2000, frameBytes: 2000, lineBytes: 2000 };
   const fits = 'é'.repeat(500);

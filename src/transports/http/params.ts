@@ -35,7 +35,7 @@ export function bodyParams(request: IncomingMessage, body: unknown): Params {
   if (body === undefined || body === null || (Buffer.isBuffer(body) && body.length === 0)) return {};
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
   if (!Buffer.isBuffer(body)) {
-    const params = objectParams(body);
+    const params = objectParams(shallow(body));
     const repeated = Object.keys(params).find((name) => typeof params[name] !== 'string');
     if (type === FORM && repeated !== undefined) throw new ChatError('repeated_parameter', repeated);
     return params;
@@ -74,12 +74,32 @@ function isEscaped(text: string, at: number): boolean {
 
 /** @throws ChatError invalid_json, invalid_encoding (a lone surrogate is no character) */
 export function parseJson(text: string): unknown {
+  let value: unknown;
   try {
     // The text is valid UTF-8, so only an escape can write a half of a pair.
-    return JSON.parse(text, /\\u[dD][89a-fA-F]/.test(text) ? refuseLoneSurrogates : undefined);
+    value = JSON.parse(text, /\\u[dD][89a-fA-F]/.test(text) ? refuseLoneSurrogates : undefined);
   } catch (error) {
     throw error instanceof ChatError ? error : new ChatError('invalid_json');
   }
+  return shallow(value);
+}
+
+/**
+ * JSON.parse takes any depth, JSON.stringify and whoever walks a value do not: they would fail wherever it went, here, at
+ * another node or in a client.
+ */
+const MOST_LEVELS = 100;
+
+/** @throws ChatError invalid_json */
+function shallow(value: unknown): unknown {
+  if (nestsDeeper(value, MOST_LEVELS)) throw new ChatError('invalid_json');
+  return value;
+}
+
+function nestsDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (levels === 0) return true;
+  return Object.values(value).some((inner) => nestsDeeper(inner, levels - 1));
 }
 
 function refuseLoneSurrogates(key: string, value: unknown): unknown {
