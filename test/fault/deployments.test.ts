@@ -60,9 +60,7 @@ test('another Redis for announcements: killed, what is said is late, and readyz 
   });
   await other.kill();
   for (const node of trial.nodes) await eventually(async () => !(await node.ready()).ready);
-  await trial.goesOn(20);
-  const newest = [...trial.crowd.accepted.keys()].at(-1);
-  await eventually(() => trial.crowd.records.every(({ heard }) => heard.some(({ id }) => id === newest)));
+  await trial.heardByAll();
   await other.start();
   for (const node of trial.nodes) await eventually(async () => (await node.ready()).ready);
   expect(await trial.settle()).toEqual([]);

@@ -31,14 +31,6 @@ async function ready(trial: Trial, is: boolean): Promise<void> {
   }
 }
 
-/** Every reader is given what is said now, be it with the fault still there. */
-async function heardByAll(trial: Trial): Promise<void> {
-  await trial.goesOn(20);
-  const newest = [...trial.crowd.accepted.keys()].at(-1);
-  const has = (): boolean => trial.crowd.records.every(({ heard }) => heard.some(({ id }) => id === newest));
-  await eventually(has, trial.patience);
-}
-
 async function through(fault: string, expected: string): Promise<{ trial: Trial; proxy: FaultProxy }> {
   const redis = await OwnRedis.start();
   const proxy = await FaultProxy.to(redis.socket);
@@ -81,7 +73,7 @@ test('only announcements are swallowed: what is said still comes, within the tim
   );
   proxy.halfOpen('earshot-announcements');
   await ready(trial, false);
-  await heardByAll(trial);
+  await trial.heardByAll();
   proxy.heal();
   await ready(trial, true);
   expect(await trial.settle()).toEqual([]);
@@ -96,7 +88,7 @@ test('announcements get lost on a link that is sound otherwise: found out, and t
   proxy.mute();
   await ready(trial, false);
   expect(await reasonOf(trial.nodes[0]!)).toBe('Redis answers, but its announcements do not arrive');
-  await heardByAll(trial);
+  await trial.heardByAll();
   proxy.heal();
   await ready(trial, true);
   expect(await trial.settle()).toEqual([]);

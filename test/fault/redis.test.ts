@@ -39,7 +39,8 @@ test('back from an older snapshot: the numbers are given out again, and every re
   const redis = await OwnRedis.start();
   const trial = await Trial.start('Redis killed, back from an older snapshot', '`fork`, once each', at(redis));
   await redis.admin.save();
-  await trial.goesOn();
+  // Whoever had read no further than the snapshot would not see that anything is gone.
+  await trial.heardByAll();
   await redis.kill();
   await redis.start();
   expect(await trial.settle()).toEqual([]);
@@ -140,11 +141,10 @@ test('answers lost after they were made: said once, heard once', async () => {
 
 test('more is said than the log keeps: who was away is told to the number what was trimmed', async () => {
   const redis = await OwnRedis.start();
-  const little = { ...at(redis), limits: { maxLogLength: 20 }, away: 300 };
+  const little = { ...at(redis), limits: { maxLogLength: 20 }, away: 1000 };
   const trial = await Trial.start('more said than the log keeps', '`trimmed`, to the number', little);
-  await trial.goesOn(200);
+  // On a busy machine so much is not said in every second.
+  await eventually(() => trial.told.at(-1)!.length > 0, 30_000);
   expect(await trial.settle()).toEqual([]);
-  const told = trial.told.at(-1)!;
-  expect(told.length).toBeGreaterThan(0);
   expect(new Set(trial.told.flat())).toEqual(new Set(['trimmed']));
 });

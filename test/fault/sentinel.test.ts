@@ -30,7 +30,7 @@ test('the primary is killed, its replica lags: the lost tail is told as `fork`, 
     redis: deployment.address,
   });
   await deployment.holdBackReplica();
-  await trial.goesOn(50);
+  await trial.heardByAll(50);
   await deployment.primary.kill();
   await deployment.promoted();
   await trial.goesOn();

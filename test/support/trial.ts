@@ -90,6 +90,16 @@ export class Trial {
     await eventually(() => this.crowd.accepted.size >= before + count, this.patience);
   }
 
+  /** More is said, and every reader is given it, be it with the fault still there. */
+  async heardByAll(count = 20): Promise<void> {
+    await this.goesOn(count);
+    const newest = [...this.crowd.accepted.keys()].at(-1);
+    await eventually(
+      () => this.crowd.records.every(({ heard }) => heard.some(({ id }) => id === newest)),
+      this.patience,
+    );
+  }
+
   /**
    * Waits until every reader has all there is, and answers what is wrong with what they were given.
    * @param more figures for the table
