@@ -160,7 +160,7 @@ function differences(before: Resting, after: Resting): string[] {
 }
 
 function total({ handles }: Holdings): number {
-  return Object.values(handles).reduce((sum, count) => sum + count, 0);
+  return Object.entries(handles).reduce((sum, [kind, count]) => sum + (kind in FLEETING ? 0 : count), 0);
 }
 
 function described({ heap, handles, keys, once }: Resting): string {
