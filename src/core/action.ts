@@ -33,7 +33,7 @@ export interface Action<Api = unknown> extends Omit<ActionDefinition<z.ZodObject
   /** @throws ChatError invalid_parameter, and whatever the action throws */
   readonly perform: (
     params: Readonly<Record<string, unknown>>,
-    context: Omit<ActionContext<z.ZodObject, Api>, 'params'>,
+    context: Omit<ActionContext<z.ZodObject, Api>, 'params' | 'connection'>,
   ) => Promise<unknown>;
 }
 
@@ -42,8 +42,18 @@ export function defineAction<I extends z.ZodObject, Api>(definition: ActionDefin
   return {
     ...rest,
     // A throw and a rejection are the same to whoever asked.
-    perform: (params, context) =>
-      Promise.resolve(params).then((given) => run({ ...context, params: parseInputs(definition.inputs, given) })),
+    perform: (params, { client, api, httpMethod }) =>
+      Promise.resolve(params).then((given) =>
+        run({
+          params: parseInputs(definition.inputs, given),
+          client,
+          get connection() {
+            return client.connection;
+          },
+          api,
+          httpMethod,
+        }),
+      ),
   };
 }
 

@@ -12,11 +12,11 @@ import { Leases } from './leases';
 import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
 import { Session } from './session';
-import { Renewal } from './renewal';
+import { Renewal, type Renewed } from './renewal';
 import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
 import { Sessions } from './sessions';
-import { CLIENT_KEY_MS, NODE_KEY_MS, recordTTL, renewalPause, sessionTTL, type ChatSettings } from './settings';
+import { CLIENT_KEY_MS, recordTTL, renewalPause, sessionTTL, type ChatSettings } from './settings';
 import type { Store } from './store';
 import { Tails } from './tails';
 import type { Tokens } from './tokens';
@@ -173,8 +173,7 @@ export class Chat {
   /** Tells one client alone; it hears it on whatever it is connected by, now or within its TTL. */
   async tell(client: string, message: unknown): Promise<EntryId> {
     const entry = { data: encodeDirect(message, this.settings.serverName), speaker: '' };
-    const key = randomUUID();
-    const result = await this.store.append(clientTopic(client), entry, { key, keyMs: NODE_KEY_MS, create: true });
+    const result = await this.store.append(clientTopic(client), entry, { create: true });
     if (!('id' in result)) throw new ChatError('not_found', 'this client');
     return result.id;
   }
@@ -192,27 +191,28 @@ export class Chat {
    * Accepted when it resolves: then it is in the room's log.
    * @throws ChatError not_in_room, room_not_found, dropped, too_large, outcome_unknown (repeat it with its key)
    */
-  async say(
-    session: Session,
-    connection: ChatConnection,
-    room: string,
-    message: unknown,
-    options: SayOptions = {},
-  ): Promise<Said> {
+  async say(client: Renewed, room: string, message: unknown, options: SayOptions = {}): Promise<Said> {
+    const { session } = client;
     const place = session.rooms.get(room);
-    if (!place) throw await this.rooms.notHeard(room, connection);
+    if (!place) throw await this.rooms.notHeard(room, client.connection);
     if (place.listening) throw new ChatError('not_in_room', room);
     const speaker = { id: session.id, from: session.id };
-    const data = await this.#accept(connection, speaker, room, message, options.spend);
-    const say = async (): Promise<Said | undefined> => this.#append(room, data, speaker, { ...options, member: true });
-    const said = await say();
-    if (said) return said;
+    const data = this.middleware.hasReceive
+      ? await this.#accept(client.connection, speaker, room, message, options.spend)
+      : this.#encode(room, speaker.from, message, options.spend);
+    const said = await this.#append(room, data, speaker, options, true);
+    return said ?? this.#sayAgain(client, room, data, speaker, options);
+  }
+
+  async #sayAgain(client: Renewed, room: string, data: string, speaker: Speaker, options: SayOptions): Promise<Said> {
+    const { session, connection } = client;
     // Its lease ran out, or the store lost the room: it goes back in, if its record says that it belongs there.
     const record = await this.store.client(session.id);
     if (record && !record.rooms.has(room)) session.exit(room);
     const heard = session.rooms.get(room);
     if (heard && !heard.listening) await this.rooms.rejoin(session, connection, room, heard);
-    const again = session.rooms.has(room) && !heard?.listening ? await say() : undefined;
+    const isMember = session.rooms.has(room) && !heard?.listening;
+    const again = isMember ? await this.#append(room, data, speaker, options, true) : undefined;
     if (!again) throw new ChatError('not_in_room', room);
     return again;
   }
@@ -231,7 +231,7 @@ export class Chat {
     const data = connection
       ? await this.#accept(connection, speaker, room, message)
       : this.#encode(room, speaker.from, message);
-    const said = await this.#append(room, data, speaker, { match, key, member: false });
+    const said = await this.#append(room, data, speaker, { match, key }, false);
     if (!said) throw new ChatError('room_not_found');
     return said;
   }
@@ -338,17 +338,17 @@ export class Chat {
     room: string,
     data: string,
     speaker: Speaker,
-    options: SayOptions & { readonly member: boolean },
+    options: SayOptions,
+    member: boolean,
   ): Promise<Said | undefined> {
     const { key, match } = options;
     const result = await this.store.append(
       roomTopic(room),
       { data, speaker: speaker.id, match },
       {
-        key: key === undefined ? randomUUID() : `${speaker.id}:${key}`,
-        keyMs: key === undefined ? NODE_KEY_MS : CLIENT_KEY_MS,
-        member: options.member ? speaker.id : undefined,
-        create: !options.member && this.settings.createRoomsOnJoin,
+        ...(key === undefined ? {} : { key: `${speaker.id}:${key}`, keyMs: CLIENT_KEY_MS }),
+        member: member ? speaker.id : undefined,
+        create: !member && this.settings.createRoomsOnJoin,
       },
     );
     if (!('id' in result)) return undefined;

@@ -3,7 +3,7 @@ import { asChatError, ChatError } from '../protocol/errors';
 import { parseEntryId, type EntryId } from '../protocol/entry-id';
 import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
 import type { Chat, Said } from './chat';
-import { roomsOf, type ChatConnection, type Peer } from './connection';
+import { roomsOf, type ChatConnection, type OpenConnection, type Peer } from './connection';
 import { cursorOf } from './cursors';
 import { presenceTopic, roomTopic, type Match, type Topic } from './entry';
 import { hearThrough } from './hear';
@@ -45,19 +45,24 @@ export interface Details {
 const KEY_LENGTH = 64;
 
 export class Client {
-  readonly connection: ChatConnection;
-  /** Resolves once every attribute that an action set is in the store. */
-  readonly flush: () => Promise<void>;
+  #opened: OpenConnection | undefined;
 
   constructor(
     readonly chat: Chat,
     readonly session: Session,
     readonly peer: Peer,
     readonly rates: Rates,
-  ) {
-    const opened = chat.connection(session, peer);
-    this.connection = opened.connection;
-    this.flush = () => opened.flush();
+  ) {}
+
+  /** Made when somebody looks at it: most requests have no action or hook that does. */
+  get connection(): ChatConnection {
+    this.#opened ??= this.chat.connection(this.session, this.peer);
+    return this.#opened.connection;
+  }
+
+  /** Resolves once every attribute that an action set is in the store. */
+  async flush(): Promise<void> {
+    await this.#opened?.flush();
   }
 
   get id(): string {
@@ -74,7 +79,7 @@ export class Client {
     }
   }
 
-  async #say(params: SayParams): Promise<Said> {
+  #say(params: SayParams): Promise<Said> {
     this.rates.say(this.id, this.peer.remoteIP);
     if (params.message === undefined || params.message === '') throw new ChatError('message_required');
     if (params.key !== undefined && (params.key === '' || characters(params.key) > KEY_LENGTH)) {
@@ -83,7 +88,7 @@ export class Client {
     const room = this.chat.roomFor(this.session, named(params.room));
     const match = matchOf(params.roomMatchKey, params.roomMatchValue);
     const spend = (bytes: number): void => this.rates.words(bytes, this.peer.remoteIP);
-    return this.chat.say(this.session, this.connection, room, params.message, { key: params.key, match, spend });
+    return this.chat.say(this, room, params.message, { key: params.key, match, spend });
   }
 
   async roomAdd(room: unknown): Promise<string> {
@@ -155,20 +160,20 @@ export class Client {
     const entries = await this.chat.history(this.session, room, params.limit, params.before);
     const heard = await hearThrough(this.chat.middleware, entries, {
       session: this.session,
-      connection: this.connection,
+      client: this,
       echo: true,
     });
     return heard.map(({ json }) => json);
   }
 
   details(): Details {
-    const { connection, session } = this;
+    const { peer, session } = this;
     return {
       id: session.id,
-      fingerprint: connection.fingerprint,
-      remoteIP: connection.remoteIP,
-      remotePort: connection.remotePort,
-      params: connection.params,
+      fingerprint: peer.fingerprint,
+      remoteIP: peer.remoteIP,
+      remotePort: peer.remotePort,
+      params: peer.params,
       connectedAt: session.connectedAt,
       room: session.room,
       rooms: roomsOf(session, false),

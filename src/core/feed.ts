@@ -1,5 +1,5 @@
 /** Reading many logs as one: what a client has not had of all it hears, oldest first, with one cursor for all. */
-import { BEGINNING, type EntryId } from '../protocol/entry-id';
+import { BEGINNING, compareEntryIds, type EntryId } from '../protocol/entry-id';
 import type { Gap } from '../protocol/message';
 import type { Batch, LogEntry } from './batch';
 import type { Chat } from './chat';
@@ -72,15 +72,21 @@ export class Feed implements Reader, Hearer {
     return this.#open;
   }
 
-  /** From the given places, or from where the client came in. */
-  async start(places: ReadonlyMap<Topic, EntryId>): Promise<void> {
+  /** From the given places, or from where the client came in. Undefined when it has begun: all it reads is known here. */
+  start(places: ReadonlyMap<Topic, EntryId>): Promise<unknown> | undefined {
     const { session } = this.listener;
+    const starts: Promise<void>[] = [];
     const own = clientTopic(session.id);
-    const rooms = [...session.rooms.keys()];
     // No place in its own log means that there was nothing when the cursor was made.
-    const starts = [this.#track(own, { place: places.get(own) ?? BEGINNING, loss: undefined })];
-    for (const room of rooms) starts.push(this.#trackRoom(room, places));
-    await Promise.all(starts);
+    const ownPlace = places.get(own) ?? BEGINNING;
+    if (!this.#trackWarm(own, ownPlace)) starts.push(this.#track(own, { place: ownPlace, loss: undefined }));
+    for (const [room, { floor }] of session.rooms) {
+      const topic = roomTopic(room);
+      const given = places.get(topic);
+      const known = given !== undefined && compareEntryIds(given, floor) >= 0 && !this.options.presence;
+      if (!known || !this.#trackWarm(topic, given)) starts.push(this.#trackRoom(room, places));
+    }
+    return starts.length > 0 ? Promise.all(starts) : undefined;
   }
 
   get places(): ReadonlyMap<Topic, EntryId> {
@@ -140,6 +146,14 @@ export class Feed implements Reader, Hearer {
   }
 
   // --- inside ---
+
+  #trackWarm(topic: Topic, place: EntryId): boolean {
+    const { tails } = this.chat;
+    const tail = this.options.follow ? tails.acquireWarm(topic, this) : tails.warm(topic);
+    if (!tail) return false;
+    this.#tracks.set(topic, { topic, tail, place, loss: undefined });
+    return true;
+  }
 
   async #trackRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const topic = roomTopic(room);

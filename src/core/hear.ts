@@ -7,7 +7,8 @@ import type { Session } from './session';
 
 export interface Listener {
   readonly session: Session;
-  readonly connection: ChatConnection;
+  /** Whose connection `say` hooks are shown. */
+  readonly client: { readonly connection: ChatConnection };
   /** It wants to hear itself. */
   readonly echo: boolean;
 }
@@ -42,7 +43,7 @@ export async function hearThrough(
       continue;
     }
     const room = topicSubject(entry.topic);
-    const payload = await middleware.hear(listener.connection, room, JSON.parse(entry.json) as Payload);
+    const payload = await middleware.hear(listener.client.connection, room, JSON.parse(entry.json) as Payload);
     if (payload === null) continue;
     // A hook writes the message; where and when it was said is the server's word.
     heard.push({ entry, json: JSON.stringify({ ...payload, room, context: 'user', sentAt: entry.ms, id: entry.id }) });

@@ -38,6 +38,10 @@ const DEFAULT_PRIORITY = 100;
 
 export class MiddlewareChain {
   #all: readonly ChatMiddleware[] = [];
+  /** While false, hearers of a room are served one shared Buffer. */
+  hasSay = false;
+  /** Somebody wants to see what is said before it is stored. */
+  hasReceive = false;
   /** Hearers that were skipped because a `say` hook threw. */
   skipped = 0;
 
@@ -53,11 +57,8 @@ export class MiddlewareChain {
     this.#all = [...this.#all, middleware].sort(
       (a, b) => (a.priority ?? DEFAULT_PRIORITY) - (b.priority ?? DEFAULT_PRIORITY),
     );
-  }
-
-  /** While false, hearers of a room are served one shared Buffer. */
-  get hasSay(): boolean {
-    return this.#all.some(({ say }) => say);
+    this.hasSay ||= middleware.say !== undefined;
+    this.hasReceive ||= middleware.onSayReceive !== undefined;
   }
 
   get hasJoin(): boolean {

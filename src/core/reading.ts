@@ -42,9 +42,9 @@ export class Reading {
   /** Rejects with `invalid_parameter` when `after` is no cursor. */
   async open(session: Session, places: ReadonlyMap<Topic, EntryId>, follow: boolean): Promise<Feed> {
     const { client, options } = this;
-    const { chat, connection } = client;
+    const { chat } = client;
     const echo = options.echo ?? chat.settings.echo;
-    const feed = new Feed(chat, { session, connection, echo }, { presence: options.presence ?? false, follow });
+    const feed = new Feed(chat, { session, client, echo }, { presence: options.presence ?? false, follow });
     try {
       await feed.start(places);
     } catch (error) {

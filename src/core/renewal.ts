@@ -15,6 +15,12 @@ export interface RenewalOptions {
   readonly pauseMs: number;
 }
 
+/** A client, and what hooks see of it should it have to join again. */
+export interface Renewed {
+  readonly session: Session;
+  readonly connection: ChatConnection;
+}
+
 /** Records renewed at a time. */
 const AT_ONCE = 100;
 /** Clients whose renewal is remembered before those whose time has come are let go of. */
@@ -30,19 +36,20 @@ export class Renewal {
    * An HTTP client came back: its record and its place in its rooms live on. Renews when it is time, and joins again
    * where its lease had run out.
    */
-  async touch(session: Session, connection: ChatConnection): Promise<void> {
-    if (!session.isNew && this.isDue(session)) await this.renew(session, connection);
+  touch(client: Renewed): Promise<void> | undefined {
+    return !client.session.isNew && this.isDue(client.session) ? this.renew(client) : undefined;
   }
 
   /** The same at once, because the store is known to have lost something; what is gone is put back. */
-  async renew(session: Session, connection: ChatConnection): Promise<void> {
+  async renew(client: Renewed): Promise<void> {
+    const { session } = client;
     const { ttlMs: ttl } = this.options;
     this.#touch(session);
     const version = await this.options.store.renewClient(session.id, ttl);
     if (version === undefined) await this.options.sessions.write(session, {});
     for (const [room, heard] of [...session.rooms]) {
       const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
-      if (absent !== undefined) await this.options.rooms.rejoin(session, connection, room, heard);
+      if (absent !== undefined) await this.options.rooms.rejoin(session, client.connection, room, heard);
     }
   }
 

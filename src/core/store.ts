@@ -36,9 +36,12 @@ export interface Follower {
 }
 
 export interface AppendOptions {
-  /** Makes the append idempotent: the same key within `keyMs` answers the first id and appends nothing. */
-  readonly key: string;
-  readonly keyMs: number;
+  /**
+   * Makes the append idempotent: the same key within `keyMs` answers the first id and appends nothing. Without one it is
+   * for the store to see that what it repeats by itself, when an answer is lost on the way, is appended once.
+   */
+  readonly key?: string | undefined;
+  readonly keyMs?: number | undefined;
   /** Refuse unless this client is a member of the topic's room. */
   readonly member?: string | undefined;
   /** Bring the log into being when there is none; else the answer is `no_log`. */

@@ -63,6 +63,16 @@ export class Tails {
     return held?.unfollow ? held.tail : undefined;
   }
 
+  /** The same, and `reader` keeps it until `release`. */
+  acquireWarm(topic: Topic, reader: Reader): Tail | undefined {
+    const held = this.#held.get(topic);
+    if (!held?.unfollow) return undefined;
+    held.uses += 1;
+    held.idleSince = undefined;
+    held.tail.add(reader);
+    return held.tail;
+  }
+
   /** The tail, followed; `reader` keeps it until `release`. Rejects with a ChatError when the store is away. */
   async acquire(topic: Topic, reader: Reader): Promise<Tail> {
     let held = this.#held.get(topic);

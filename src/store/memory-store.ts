@@ -96,8 +96,8 @@ export class MemoryStore implements Store {
   }
 
   append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {
-    const onceKey = `${topic} ${options.key}`;
-    const once = this.#once.get(onceKey);
+    const onceKey = options.key === undefined ? undefined : `${topic} ${options.key}`;
+    const once = onceKey === undefined ? undefined : this.#once.get(onceKey);
     if (once && once.until > this.now()) return Promise.resolve({ outcome: 'repeated', id: once.id });
 
     if (this.#budget.full) return full();
@@ -109,8 +109,10 @@ export class MemoryStore implements Store {
     if (!log || refused) return Promise.resolve({ outcome: 'not_member' });
     if (room) room.usedAt = this.now();
     const appended = log.append(entry);
-    if (!once) this.#budget.add(COST.once + bytesOf(onceKey));
-    this.#once.set(onceKey, { id: appended.id, until: this.now() + options.keyMs });
+    if (onceKey !== undefined) {
+      if (!once) this.#budget.add(COST.once + bytesOf(onceKey));
+      this.#once.set(onceKey, { id: appended.id, until: this.now() + (options.keyMs ?? 0) });
+    }
     this.#announce(topic, appended);
     return Promise.resolve({ outcome: 'appended', id: appended.id });
   }

@@ -61,7 +61,7 @@ export class Attachment {
     const { chat, rates, link } = this;
     const session = await chat.sessions.live(loaded);
     const client = new Client(chat, session, this.peerOf(session.id), rates);
-    const listener = { session, connection: client.connection, echo: echo ?? chat.settings.echo };
+    const listener = { session, client, echo: echo ?? chat.settings.echo };
     const pusher = new Pusher(chat, link, listener, presence);
     await chat.sessions.attach(session, pusher, true, held);
     // Only now: who becomes what it is already shall not leave its rooms in between.

@@ -335,7 +335,6 @@ export class Conversation<Api> {
     const action = actions.find(params['action'], this.dialect.type);
     const result = await action.perform(params, {
       client,
-      connection: client.connection,
       api,
       httpMethod: undefined,
     });

@@ -14,12 +14,17 @@ export interface BufferLimits {
   readonly stuck: number;
 }
 
+/** Bytes of answers that wait for the end of a turn. */
+const TOGETHER = 16_384;
+
 export class SocketLink implements PushLink {
   /** The peer has taken what it was sent, and can be pushed to again. */
   onDrained: (() => void) | undefined;
   #congested = false;
   #ended = false;
   #written = 0;
+  #sending: Buffer[] = [];
+  #sendingBytes = 0;
 
   /** @param cut ends the socket in the way of its protocol */
   constructor(
@@ -40,7 +45,7 @@ export class SocketLink implements PushLink {
 
   /** Bytes that are still in this process, or were when the kernel was last asked. */
   get unsent(): number {
-    return this.socket.writableLength;
+    return this.socket.writableLength + this.#sendingBytes;
   }
 
   /**
@@ -57,11 +62,37 @@ export class SocketLink implements PushLink {
     return this.format === 'websocket' ? webSocketFrame(json) : tcpLine(json);
   }
 
+  /** Goes out at the end of this turn of the event loop, in one write with all that is sent or pushed until then. */
   send(json: string): void {
-    this.push(this.frame(json));
+    if (this.#ended) return;
+    const bytes = this.frame(json);
+    this.#sending.push(bytes);
+    this.#sendingBytes += bytes.length;
+    // What may be too much for the peer is counted at once.
+    if (this.#congested || this.#sendingBytes > TOGETHER) this.#flush();
+    else if (this.#sending.length === 1) setImmediate(this.#flush);
   }
 
   push(bytes: Buffer): void {
+    if (this.#sending.length === 0) {
+      this.#write(bytes);
+      return;
+    }
+    this.#sending.push(bytes);
+    this.#sendingBytes += bytes.length;
+    this.#flush();
+  }
+
+  readonly #flush = (): void => {
+    const [first] = this.#sending;
+    if (!first) return;
+    const bytes = this.#sending.length === 1 ? first : Buffer.concat(this.#sending, this.#sendingBytes);
+    this.#sending = [];
+    this.#sendingBytes = 0;
+    this.#write(bytes);
+  };
+
+  #write(bytes: Buffer): void {
     const { socket } = this;
     const { bufferSoft, bufferHard } = this.limits;
     if (this.#ended || !socket.writable) return;
@@ -84,6 +115,7 @@ export class SocketLink implements PushLink {
 
   /** Nothing more goes out: what follows a close frame, or a goodbye, would be a breach of the protocol. */
   end(): void {
+    this.#flush();
     this.#ended = true;
     this.slow.remove(this);
   }

@@ -30,7 +30,7 @@ export class Turns {
     this.#waiting += 1;
     this.#bytes += bytes;
     this.#look();
-    this.#last = this.#last.then(work).finally(() => {
+    this.#last = this.#last.then(work).then(() => {
       this.#waiting -= 1;
       this.#bytes -= bytes;
       this.#look();

@@ -19,7 +19,13 @@ export type Verb = (context: VerbContext, params: Arguments) => unknown;
 
 /** A Map, because the client names the verb: `constructor` is none. */
 export const verbs: ReadonlyMap<string, Verb> = new Map<string, Verb>([
-  ['say', async ({ client }, params) => client.say(await saying(client, params))],
+  [
+    'say',
+    async ({ client }, params) => {
+      const { words } = params;
+      return client.say(sayingOf(params, words instanceof SaidWords ? await addressed(client, words) : params));
+    },
+  ],
   [
     'roomAdd',
     async ({ client, implicit }, { room }) => {
@@ -54,9 +60,7 @@ async function done(work: Promise<unknown>): Promise<true> {
   return true;
 }
 
-async function saying(client: Client, params: Arguments): Promise<SayParams> {
-  const { words } = params;
-  const { room, message } = words instanceof SaidWords ? await addressed(client, words) : params;
+function sayingOf(params: Arguments, { room, message }: Arguments): SayParams {
   if (message === undefined || message === '') throw new ChatError('room_and_message_required');
   if (room !== undefined && room !== null && typeof room !== 'string') throw new ChatError('invalid_room_name');
   return {

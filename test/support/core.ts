@@ -124,12 +124,12 @@ export function peer(type: ConnectionType): Peer {
 /** Attaches a link for the person, as a socket's transport does. */
 export async function listen(
   chat: Chat,
-  { session, connection }: Person,
+  person: Person,
   options: { echo?: boolean; presence?: boolean; places?: ReadonlyMap<Topic, EntryId>; link?: KeptLink } = {},
 ): Promise<{ link: KeptLink; pusher: Pusher; stop(clean?: boolean): void }> {
   const { echo = false, presence = false, places = new Map<Topic, EntryId>(), link = new KeptLink() } = options;
-  const live = await chat.sessions.live(session);
-  const pusher = new Pusher(chat, link, { session: live, connection, echo }, presence);
+  const live = await chat.sessions.live(person.session);
+  const pusher = new Pusher(chat, link, { session: live, client: person, echo }, presence);
   await chat.sessions.attach(live, pusher, true);
   await pusher.start(places);
   const stop = (clean = true): void => {

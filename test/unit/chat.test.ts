@@ -24,8 +24,8 @@ const join = async (chat: Chat, { session, connection }: Person, room: string, l
 };
 const leave = (chat: Chat, { session, connection }: Person, room: string): Promise<void> =>
   chat.rooms.leave(session, connection, room);
-const say = (chat: Chat, { session, connection }: Person, room: string, message: unknown, key?: string) =>
-  chat.say(session, connection, room, message, { key });
+const say = (chat: Chat, who: Person, room: string, message: unknown, key?: string) =>
+  chat.say(who, room, message, { key });
 const members = async (chat: Chat, room: string): Promise<string[]> =>
   (await chat.rooms.view(room)).members.map(({ id }) => id);
 
@@ -332,7 +332,7 @@ describe('saying', () => {
     bob.session.attributes.set('auth', true).set('level', 3).set('deep', { a: 1 });
     const [{ link: atBob }, { link: atEve }] = [await listen(chat, bob), await listen(chat, eve)];
     const tell = (key: string, value: string, message: string) =>
-      chat.say(ann.session, ann.connection, 'defaultRoom', message, { match: { key, value } });
+      chat.say(ann, 'defaultRoom', message, { match: { key, value } });
     await tell('auth', 'true', 'auth');
     await tell('level', '3', 'level');
     await tell('id', eve.session.id, 'eve');
@@ -448,7 +448,7 @@ describe('going and coming back', () => {
     const session = await chat.sessions.load(web.session.id);
     if (!session) throw new Error('the record has gone');
     const back = personOf(chat, session, 'web');
-    await chat.renewal.touch(session, back.connection);
+    await chat.renewal.touch({ session, connection: back.connection });
     expect((await members(chat, 'defaultRoom')).sort()).toEqual([web.session.id, bob.session.id].sort());
     expect(session.rooms.get('defaultRoom')?.floor).toBe(web.session.rooms.get('defaultRoom')?.floor);
     expect((await chat.placesNow(session)).get('room:defaultRoom')).toBeDefined();

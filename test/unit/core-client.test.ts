@@ -563,6 +563,6 @@ test('a link that cannot be followed for is cut off, to resume', async () => {
   ann.session.enter('kitchen', { listening: false, floor: '1-0' });
   await eventually(() => link.cut !== undefined);
   jest.restoreAllMocks();
-  const feed = new Feed(chat, { ...ann, echo: false }, { presence: false, follow: true });
+  const feed = new Feed(chat, { session: ann.session, client: ann, echo: false }, { presence: false, follow: true });
   expect(feed.open).toBe(true);
 });

@@ -10,8 +10,7 @@ import { StutteringStore } from '../support/stuttering-store';
 
 afterEach(closeChats);
 
-const say = (chat: Chat, { session, connection }: Person, room: string, message: unknown): Promise<unknown> =>
-  chat.say(session, connection, room, message);
+const say = (chat: Chat, who: Person, room: string, message: unknown): Promise<unknown> => chat.say(who, room, message);
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index);
 
@@ -28,11 +27,11 @@ async function readAll(feed: Feed): Promise<{ messages: { message: unknown; room
 
 async function feedOf(
   chat: Chat,
-  { session, connection }: Person,
+  who: Person,
   places: ReadonlyMap<Topic, EntryId> = new Map(),
   follow = false,
 ): Promise<Feed> {
-  const feed = new Feed(chat, { session, connection, echo: false }, { presence: false, follow });
+  const feed = new Feed(chat, { session: who.session, client: who, echo: false }, { presence: false, follow });
   await feed.start(places);
   return feed;
 }

@@ -1,6 +1,8 @@
 /** The logs in Redis: a stream for the entries, and beside it a hash that outlives them and tells where the log stands. */
+import { randomUUID } from 'node:crypto';
 import type { Entry, Match, NewEntry, Topic } from '../../core/entry';
 import { topicSubject } from '../../core/entry';
+import { NODE_KEY_MS } from '../../core/settings';
 import type { Appended, AppendOptions, Slice } from '../../core/store';
 import { ChatError } from '../../protocol/errors';
 import type { EntryId } from '../../protocol/entry-id';
@@ -35,7 +37,7 @@ export class Logs {
       kind,
       options.member ?? '',
       options.create ? '1' : '0',
-      Math.max(1, Math.round(options.keyMs)),
+      Math.max(1, Math.round(options.keyMs ?? NODE_KEY_MS)),
       encodeTag(entry),
       'd',
       entry.data,
@@ -44,7 +46,9 @@ export class Logs {
     if (entry.match) parameters.push('k', entry.match.key, 'v', entry.match.value);
 
     const link = calls.link;
-    const answer = textOf((await calls.script('append', [state, log, once(options.key), roll], parameters)) as Reply);
+    const answer = textOf(
+      (await calls.script('append', [state, log, once(options.key ?? randomUUID()), roll], parameters)) as Reply,
+    );
     if (answer === '!') return { outcome: 'not_member' };
     if (answer === '?') return { outcome: 'no_log' };
     if (this.replication && !(await this.replication.reached(link))) throw new ChatError('outcome_unknown', '', 1);

@@ -119,9 +119,9 @@ class Answer {
 
   async #sendAndKeep(page: Page, superseded: boolean): Promise<void> {
     const { response, reading, who } = this;
-    const { chat, session, connection } = who.client;
+    const { chat, session } = who.client;
     // With the room's log its members are gone: this one was here all the time, and is one again.
-    if (page.gaps.some(({ reason }) => reason === 'reset')) await chat.renewal.renew(session, connection);
+    if (page.gaps.some(({ reason }) => reason === 'reset')) await chat.renewal.renew(who.client);
     const keepsPlace = !reading.cursorMode && (!page.isEmpty || this.feed.moved);
     let cookies: Cookies = who.cookies;
     if (keepsPlace && who.acknowledged !== undefined) {

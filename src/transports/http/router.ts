@@ -127,8 +127,9 @@ class Door<Api> {
       const who = await this.#whoAsks(request, params, connecting);
       cookies = who.cookies;
       const { client } = who;
-      await client.chat.renewal.touch(client.session, client.connection);
-      const context = { client, connection: client.connection, api: this.options.api, httpMethod: request.method };
+      const renewing = client.chat.renewal.touch(client);
+      if (renewing) await renewing;
+      const context = { client, api: this.options.api, httpMethod: request.method };
       const result = await action.perform(params, context);
       await client.flush();
       if (result instanceof Reading) {
