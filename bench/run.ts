@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: measures earshot beside its peers and writes docs/benchmarks.md.
  *
- *   npm run bench                     everything; about half an hour
+ *   npm run bench                     everything, in about twelve minutes; writes docs/benchmarks.md
  *   npm run bench -- quick            the main figures in a minute; prints, and writes nothing
  *   npm run bench -- --only ws-sat100,ws-one100 --rounds 3 --servers earshot,nchan
  *   npm run bench -- --only ws-sat100 --servers earshot --seconds 8 --cpu-prof /tmp/profiles
@@ -9,7 +9,10 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { bars } from './bars';
+import { document } from './document';
 import { Generator } from './generator';
+import { growth } from './growth';
 import { checkedText, names, short, table, type Measured } from './report';
 import { scenarios, type Context, type Figure, type Scenario } from './scenarios';
 import { isPresent, Servers, type Kind } from './servers';
@@ -58,12 +61,22 @@ async function main(): Promise<void> {
   const context: Context = {
     servers,
     generator,
-    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 1.5), measure: wish.seconds ?? (wish.quick ? 0.6 : 1.5) },
+    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 1.5), measure: wish.seconds ?? (wish.quick ? 0.6 : 1) },
     many: wish.quick ? 2000 : 10_000,
   };
   try {
+    const began = performance.now();
     const measured = await rounds(wish, context);
     console.log(`\n${table(measured)}\n\n${checkedText(measured)}`);
+    for (const { what, bar, figure, met } of bars(measured)) {
+      console.log(`${met ? 'met   ' : 'MISSED'} ${what}: ${figure} (${bar})`);
+    }
+    const minutes = (performance.now() - began) / 60_000;
+    console.log(`${minutes.toFixed(1)} minutes`);
+    if (!wish.quick && !wish.only && !wish.kinds) {
+      const files = document(measured, { command: 'npm run bench', rounds: wish.rounds, minutes });
+      console.log(`written: ${files.map((file) => path.relative(process.cwd(), file)).join(', ')}`);
+    }
     if (measured.some(({ figures }) => figures.some(({ wrong }) => wrong > 0))) process.exitCode = 1;
   } finally {
     generator.stop();
@@ -73,13 +86,18 @@ async function main(): Promise<void> {
 
 /** The servers take turns within each round, so that a noisy minute falls on all of them. */
 async function rounds(wish: Wishes, context: Context): Promise<Measured[]> {
-  const wanted = scenarios.filter(({ id, quick }) => (wish.only ? wish.only.includes(id) : !wish.quick || quick));
+  const wanted = [...scenarios, ...growth].filter(({ id, quick }) =>
+    wish.only ? wish.only.includes(id) : !wish.quick || quick,
+  );
   const measured = new Map<string, { scenario: Scenario; kind: Kind; figures: Figure[] }>();
   for (let round = 0; round < wish.rounds; round += 1) {
     for (const scenario of wanted) {
       if (scenario.once && round > 0) continue;
       for (const kind of kindsOf(scenario, wish)) {
-        const figure = await scenario.run(context, kind, scenario.servers[kind]!);
+        // What ran in the round before is warm.
+        const warm = round === 0 ? context.span.warm : context.span.warm / 3;
+        const turn = { ...context, span: { ...context.span, warm } };
+        const figure = await scenario.run(turn, kind, scenario.servers[kind]!);
         const key = `${scenario.id} ${kind}`;
         const entry = measured.get(key) ?? { scenario, kind, figures: [] };
         entry.figures.push(figure);

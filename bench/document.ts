@@ -1,0 +1,102 @@
+/** Writes docs/benchmarks.md and its chart: what was measured, on what, by which command. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { bars } from './bars';
+import { chart } from './chart';
+import { checkedText, markdown, table, type Measured } from './report';
+
+const root = path.resolve(__dirname, '..');
+const PAGE = path.join(root, 'docs/benchmarks.md');
+const CHART = path.join(root, 'docs/benchmarks.svg');
+
+export interface Circumstances {
+  readonly command: string;
+  readonly rounds: number;
+  readonly minutes: number;
+}
+
+/** The paths written. */
+export function document(measured: readonly Measured[], circumstances: Circumstances): string[] {
+  writeFileSync(CHART, chart(measured));
+  writeFileSync(PAGE, page(measured, circumstances));
+  return [PAGE, CHART];
+}
+
+function page(measured: readonly Measured[], { command, rounds, minutes }: Circumstances): string {
+  const peers = measured.filter(({ scenario }) => !isGrowth(scenario.id));
+  const growing = measured.filter(({ scenario }) => isGrowth(scenario.id));
+  const promises = bars(measured).map(({ what, bar, figure, met }) => [what, bar, figure, met ? 'yes' : '**no**']);
+  return `# Benchmarks
+
+<!-- Written by \`${command}\`: do not edit. -->
+
+\`\`\`sh
+${command}
+\`\`\`
+
+${String(rounds)} interleaved rounds in ${minutes.toFixed(0)} minutes; medians, and the least and the most. ${checkedText(measured)}:
+every hearer of every run is checked to hear every message once and in the same order.
+
+**Deliveries per CPU second** are messages received by hearers, divided by the CPU time of all server processes, Redis
+included, as the kernel counts it: a figure that says what a core can do and that hardly minds what else the machine
+does. Differences under a quarter mean nothing. Servers run on core 0, the load generator is a process of its own on
+core 1, with raw sockets; each message has 120 characters. Limits per address and rates are off in earshot, because all
+load comes from one address; nothing else is set otherwise than by default, but that nobody joins a default room.
+
+| | |
+| --- | --- |
+${versions()
+  .map(([name, version]) => `| ${name} | ${version} |`)
+  .join('\n')}
+
+## What we promise ourselves
+
+${markdown(['', 'bar', 'measured', 'met'], promises)}
+
+## Beside others
+
+![Deliveries per CPU second](benchmarks.svg)
+
+${table(peers)}
+
+ActionHero is measured with Redis, which it needs for more than one process; \`ws\` rows are the bare package with a Set of
+sockets for a room, and no more: what a chat server in Node could cost at least.
+
+## As it grows
+
+What a delivery costs must not depend on how many there are.
+
+${table(growing)}
+`;
+}
+
+function isGrowth(id: string): boolean {
+  return /^(grow|say-few|say-many|poll-reads|poll-probe|storm|view)/.test(id);
+}
+
+function versions(): [string, string][] {
+  const cpu = os.cpus()[0]?.model ?? 'unknown';
+  const peers = JSON.parse(readFileSync(path.join(root, 'bench/peers/package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  const named = Object.entries(peers.dependencies).map(([name, version]): [string, string] => [`\`${name}\``, version]);
+  return [
+    ['processor', `${cpu}, ${String(os.cpus().length)} cores`],
+    ['kernel', `${os.type()} ${os.release()}`],
+    ['Node', process.version],
+    ['Redis', said('redis-server', ['--version'], /v=(\S+)/)],
+    ['nginx with Nchan', `${said('nginx', ['-v'], /nginx\/(\S+)/)}, Nchan ${nchanVersion()}`],
+    ...named,
+  ];
+}
+
+function nchanVersion(): string {
+  return said('dpkg-query', ['-W', '-f', '${Version}', 'libnginx-mod-nchan'], /^(?:\d+:)?([^+]+)/);
+}
+
+function said(command: string, args: readonly string[], pattern: RegExp): string {
+  const { stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
+  return error ? 'not here' : (pattern.exec(`${stdout}${stderr}`)?.[1] ?? 'not here');
+}
