@@ -43,12 +43,12 @@ test('who comes back is renewed once in a quarter of the TTL, and for as much lo
   try {
     const chat = await startChat({ settings: { httpClientMessageTTL: 60_000 } });
     const ann = await person(chat, 'web');
-    const { session, connection } = ann;
+    const { session } = ann;
     session.isNew = false;
     const client = jest.spyOn(chat.store, 'renewClient');
     const web = jest.spyOn(chat.store, 'renewWeb');
     for (let second = 0; second < 45; second += 1) {
-      await chat.renewal.touch(session, connection);
+      await chat.renewal.touch(ann);
       jest.advanceTimersByTime(1000);
     }
     const renewed = [session.id, 75_000];
