@@ -95,7 +95,7 @@ class Say extends ByPerson {
     const { node, person } = real.people[this.who]!;
     const chat = real.nodes[node]!;
     const text = `${String((model.texts += 1))} ${this.room}`;
-    const refused = await refusal(chat.say(person.session, person.connection, this.room, text));
+    const refused = await refusal(chat.say(person, this.room, text));
     const there = model.rooms.get(this.room)!;
     expect(refused).toBe(there.present.has(this.who) ? undefined : 'not_in_room');
     if (refused) return;
@@ -167,8 +167,8 @@ class Read extends ByPerson {
     const own = real.people[this.who]!;
     const chat = real.nodes[this.at]!;
     const session = (await chat.sessions.load(own.person.session.id))!;
-    const { connection } = personOf(chat, session);
-    const feed = new Feed(chat, { session, connection, echo: false }, { presence: false, follow: false });
+    const client = personOf(chat, session);
+    const feed = new Feed(chat, { session, client, echo: false }, { presence: false, follow: false });
     await feed.start(placesOf(chat, session, own.cursor));
     const heard: { message: string; room: string }[] = [];
     for (;;) {
