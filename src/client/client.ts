@@ -155,22 +155,22 @@ export class ChatClient {
 
   async #ask(event: string, params: object): Promise<unknown> {
     const until = performance.now() + this.#timeout;
-    /** Who may have said it, without an answer. A key counts for one client only. */
-    let perhapsSaidBy: string | undefined;
+    /** As whom it may have been done, without an answer. A key counts for one client only. */
+    let perhapsDoneBy: string | undefined;
     for (let failures = 0; ; failures += 1) {
+      const known = this.#known;
       try {
         this.#stop.signal.throwIfAborted();
-        if (!this.#known) throw new ChatError('unreachable');
-        if (perhapsSaidBy !== undefined && perhapsSaidBy !== this.id) {
-          throw new ChatError('outcome_unknown');
-        }
+        if (!known) throw new ChatError('unreachable');
+        if (event === 'say' && (perhapsDoneBy ?? this.id) !== this.id) throw new ChatError('outcome_unknown');
         return await this.#askOnce(event, params);
       } catch (error) {
         if (this.#stop.signal.aborted) throw new ChatError('closed');
         const forgotten = isForgotten(error);
-        if (event === 'action' || !(forgotten || isPassing(error))) throw error;
         const { code, retryAfter } = error as ChatError;
-        if (event === 'say' && (code === 'unreachable' || code === 'outcome_unknown')) perhapsSaidBy ??= this.id;
+        const asked = known && code !== 'chat_disabled';
+        if ((asked && event === 'action') || !(forgotten || isPassing(error))) throw error;
+        if (asked && (code === 'unreachable' || code === 'outcome_unknown')) perhapsDoneBy ??= this.id;
         const wait = backoff(this.#backoff, failures, retryAfter);
         if (performance.now() + wait > until) throw error;
         // Where requests get no answer, a stream or a poll that is still silent may be as dead.

@@ -22,6 +22,8 @@ const passing = new Set([
   'shutting_down',
   'store_unavailable',
   'outcome_unknown',
+  // Over HTTP. A WebSocket may be on its way.
+  'chat_disabled',
 ]);
 
 /** The same may work a little later. */

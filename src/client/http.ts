@@ -68,5 +68,5 @@ export function refusal(response: Response, text: string): ChatError {
     return new ChatError(code, String(error).replace(/^Error: /, ''), retryAfter);
   }
   const passing = response.status >= 500 || response.status === 429;
-  return new ChatError(passing ? 'unreachable' : 'unusable', `HTTP ${String(response.status)}`, retryAfter);
+  return new ChatError(passing ? 'unreachable' : 'unusable', response.statusText, retryAfter);
 }

@@ -52,7 +52,7 @@ class WebSocketLink extends Link {
     socket.onerror = () => undefined;
     socket.onclose = ({ code }) => {
       const going = code === 1012;
-      this.end(new ChatError(going ? 'shutting_down' : 'unreachable', `closed with ${String(code)}`));
+      this.end(new ChatError(going ? 'shutting_down' : 'unreachable', `closed: ${String(code)}`));
     };
   }
 
@@ -107,7 +107,7 @@ class WebSocketLink extends Link {
     const messageId = String(this.#asked);
     // How long an action takes is its own business.
     const late = (): void => {
-      this.end(new ChatError('unreachable', `no answer to ${event}`));
+      this.end(new ChatError('unreachable', 'silence'));
     };
     const timer = event === 'action' ? undefined : setTimeout(late, this.context.http.timeout);
     this.#pending.set(messageId, { resolve, reject, timer });

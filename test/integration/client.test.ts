@@ -233,6 +233,8 @@ test('a server without chat over HTTP is chatted with by WebSocket, in a page as
   const { url } = await startServer({ config: { commonWeb: { httpClientMessageTTL: null } } });
   for (const identity of ['token', 'cookie'] as const) {
     const bob = chatting(url, { identity });
+    // Asked before there is a link, and over HTTP in vain.
+    await Promise.all([bob.chat.roomAdd('garden'), bob.chat.action('status')]);
     expect(await bob.opened.next()).toMatchObject({ link: 'websocket' });
     await bob.chat.say('hello');
     bob.chat.close();

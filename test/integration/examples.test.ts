@@ -3,7 +3,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { clock, comingsAndGoings } from '../../examples/announcer';
+import { diceBot, rolled } from '../../examples/bot';
+import { joinTeam, play, playersOnly } from '../../examples/game-room';
 import { login, secretRoom } from '../../examples/authenticated-room';
+import { eventually } from '../support/eventually';
 import { HttpClient } from '../support/http-client';
 import { twoNodes } from '../support/nodes';
 import { startServer } from '../support/server';
@@ -113,4 +116,157 @@ describe('announcer', () => {
     },
     TO_START,
   );
+});
+
+describe('bot', () => {
+  test('rolls for who asks, once, and only in its room', async () => {
+    expect(rolled(3, 6, () => 0.99)).toEqual([6, 6, 6]);
+    const { here, there } = await twoNodes();
+    const bot = await diceBot(here.url, 'games');
+    try {
+      const ann = await WsClient.connect(there.url);
+      await ann.data('roomAdd', { room: 'games' });
+      await ann.say('!roll 3d1');
+      await ann.say('!roll 99d6', { room: 'games' });
+      await ann.say('!roll 3d1', { room: 'games' });
+      expect(await ann.heard.next()).toMatchObject({
+        message: { for: ann.id, rolls: [1, 1, 1], total: 3 },
+        from: bot.id,
+        room: 'games',
+      });
+      expect(ann.heard.all).toHaveLength(1);
+    } finally {
+      bot.close();
+    }
+  });
+});
+
+describe('game-room', () => {
+  test('a team hears its own plans, everybody the rest, and who has no team says nothing', async () => {
+    const { here, there } = await twoNodes({ actions: [joinTeam], middleware: [playersOnly] });
+    const red = [await play(here.url, 'red'), await play(there.url, 'red')];
+    const blue = await play(there.url, 'blue');
+    const heard = [...red, blue].map(({ chat }) => {
+      const messages: unknown[] = [];
+      chat.on('say', ({ message }) => messages.push(message));
+      return messages;
+    });
+    try {
+      await red[0]!.whisper('by the left');
+      await blue.whisper('they come by the left');
+      await red[0]!.shout('we win');
+      await eventually(() => heard[1]!.includes('we win') && heard[2]!.includes('we win'));
+      expect(heard).toEqual([[], ['by the left', 'we win'], ['we win']]);
+      await expect(blue.chat.action('joinTeam', { team: 'red' })).rejects.toMatchObject({ code: 'forbidden' });
+      const watcher = await WsClient.connect(here.url);
+      await watcher.data('roomAdd', { room: 'game' });
+      expect(await watcher.ask('say', { room: 'game', message: 'go!' })).toMatchObject({ code: 'forbidden' });
+    } finally {
+      for (const { chat } of [...red, blue]) chat.close();
+    }
+  });
+
+  test(
+    'runs as a program',
+    async () => {
+      const player = await play(await run('game-room.ts'), 'blue');
+      await player.shout('here I am');
+      player.chat.close();
+    },
+    TO_START,
+  );
+});
+
+describe('use-chat', () => {
+  /** As much of React as a component with that hook sees of it: state, and an effect for each of its dependencies. */
+  class Component<T> {
+    readonly #states: unknown[] = [];
+    readonly #effects: { of: readonly unknown[]; end: (() => void) | undefined }[] = [];
+    shown!: T;
+
+    constructor(public render: () => T) {}
+
+    show(): void {
+      let state = 0;
+      let effect = 0;
+      hooks.useState = (initial) => {
+        const index = state++;
+        if (index >= this.#states.length) this.#states.push(initial);
+        const set = (next: unknown): void => {
+          this.#states[index] =
+            typeof next === 'function' ? (next as (before: unknown) => unknown)(this.#states[index]) : next;
+          this.show();
+        };
+        return [this.#states[index], set];
+      };
+      const due: (() => void)[] = [];
+      hooks.useEffect = (run, of) => {
+        const index = effect++;
+        const before = this.#effects[index];
+        if (before && before.of.every((each, at) => each === of[at])) return;
+        due.push(() => {
+          before?.end?.();
+          this.#effects[index] = { of, end: run() };
+        });
+      };
+      this.shown = this.render();
+      for (const run of due) run();
+    }
+
+    end(): void {
+      for (const { end } of this.#effects) end?.();
+    }
+  }
+
+  const hooks = {} as {
+    useState: (initial: unknown) => [unknown, (next: unknown) => void];
+    useEffect: (run: () => (() => void) | undefined, of: readonly unknown[]) => void;
+  };
+
+  test('shows what is said in its room, another one when that is asked for, and nothing once it is gone', async () => {
+    const { url } = await startServer();
+    jest.doMock(
+      'react',
+      () => ({
+        useState: (initial: unknown) => hooks.useState(initial),
+        useEffect: (run: () => undefined, of: readonly unknown[]) => hooks.useEffect(run, of),
+      }),
+      { virtual: true },
+    );
+    process.env['CHAT_URL'] = url;
+    const client = jest.requireActual<typeof import('../../src/client')>('../../src/client');
+    const clients: { close(): void }[] = [];
+    jest.doMock('../../src/client', () => ({
+      ...client,
+      connect: (...given: Parameters<typeof client.connect>) => {
+        const made = client.connect(...given);
+        clients.push(made);
+        return made;
+      },
+    }));
+    const { useChat } = jest.requireActual<typeof import('../../examples/use-chat')>('../../examples/use-chat');
+    try {
+      const component = new Component(() => useChat('kitchen'));
+      component.show();
+      await eventually(() => component.shown.link);
+      await component.shown.say('mine');
+      const ann = await WsClient.connect(url);
+      for (const room of ['kitchen', 'garden']) await ann.data('roomAdd', { room });
+      await ann.say('elsewhere', { room: 'garden' });
+      await ann.say('hello', { room: 'kitchen' });
+      const texts = (): unknown[] => component.shown.messages.map(({ message }) => message);
+      await eventually(() => texts().includes('hello'));
+      expect(texts()).toEqual(['mine', 'hello']);
+
+      component.render = () => useChat('garden');
+      component.show();
+      await eventually(async () => (await ann.data('roomView', { room: 'garden' })).membersCount === 2);
+      await ann.say('among flowers', { room: 'garden' });
+      await eventually(() => texts().includes('among flowers'));
+      component.end();
+    } finally {
+      for (const each of clients) each.close();
+      delete process.env['CHAT_URL'];
+    }
+  });
 });
