@@ -37,9 +37,9 @@ export const playersOnly: ChatMiddleware = {
 export interface Player {
   readonly chat: ChatClient;
   /** To everybody. */
-  shout(message: unknown): Promise<unknown>;
+  readonly shout: (message: unknown) => Promise<unknown>;
   /** To one's own team. */
-  whisper(message: unknown): Promise<unknown>;
+  readonly whisper: (message: unknown) => Promise<unknown>;
 }
 
 export async function play(url: string, team: 'red' | 'blue'): Promise<Player> {

@@ -21,6 +21,7 @@ const pages = [
   'docs/actions-and-middleware.md',
   'docs/actionhero.md',
   'docs/library.md',
+  'docs/client.md',
   'docs/threat-model.md',
   'SECURITY.md',
   'docs/guarantees.md',
@@ -150,7 +151,10 @@ function writePrograms(): string {
     const name = `${page.replace(/\W+/g, '-')}-${line}.mts`;
     writeFileSync(path.join(folder, name), `${lines.join('\n')}\nexport {};\n`);
   }
-  const paths = { earshot: [path.join(root, 'src/index.ts')] };
+  const paths = {
+    earshot: [path.join(root, 'src/index.ts')],
+    'earshot/client': [path.join(root, 'src/client/node.ts')],
+  };
   // Without the browser's types, which take a second to read.
   const compilerOptions = { types: ['node'], lib: ['ES2023', 'ES2024.String'], paths };
   const project = { extends: '../../tsconfig.json', compilerOptions, include: ['*.mts'] };

@@ -7,6 +7,8 @@ import { diceBot, rolled } from '../../examples/bot';
 import { joinTeam, play, playersOnly } from '../../examples/game-room';
 import { login, secretRoom } from '../../examples/authenticated-room';
 import { eventually } from '../support/eventually';
+import type * as UseChat from '../../examples/use-chat';
+import type * as Client from '../../src/client';
 import { HttpClient } from '../support/http-client';
 import { twoNodes } from '../support/nodes';
 import { startServer } from '../support/server';
@@ -234,7 +236,7 @@ describe('use-chat', () => {
       { virtual: true },
     );
     process.env['CHAT_URL'] = url;
-    const client = jest.requireActual<typeof import('../../src/client')>('../../src/client');
+    const client = jest.requireActual<typeof Client>('../../src/client');
     const clients: { close(): void }[] = [];
     jest.doMock('../../src/client', () => ({
       ...client,
@@ -244,7 +246,7 @@ describe('use-chat', () => {
         return made;
       },
     }));
-    const { useChat } = jest.requireActual<typeof import('../../examples/use-chat')>('../../examples/use-chat');
+    const { useChat } = jest.requireActual<typeof UseChat>('../../examples/use-chat');
     try {
       const component = new Component(() => useChat('kitchen'));
       component.show();

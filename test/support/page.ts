@@ -11,6 +11,7 @@ import ts from 'typescript';
 import { WebSocket } from 'ws';
 import { actions } from '../../actions';
 import { commandDefaults, createConfig, type SettingsInput } from '../../src/config';
+import * as client from '../../src/client/node';
 import * as earshot from '../../src/index';
 import { root, type Block } from './documents';
 import { eventually } from './eventually';
@@ -247,7 +248,11 @@ export class Page {
       createChat: (options: earshot.ChatServerOptions) =>
         kept(earshot.createChat({ logger: new KeptLog(), ...options })),
     };
-    return (name) => (name === 'earshot' ? library : (require(name) as unknown));
+    const libraries = new Map<string, unknown>([
+      ['earshot', library],
+      ['earshot/client', client],
+    ]);
+    return (name) => libraries.get(name) ?? (require(name) as unknown);
   }
 
   /** A browser's WebSocket, remembered so that it is closed. */
