@@ -43,7 +43,9 @@ export class Plots {
   }
 
   #draw() {
-    for (const { plot, columns, tell } of this.#plots) {
+    for (const { plot, columns, figure, tell } of this.#plots) {
+      // There is nothing to see of a Redis where there is none.
+      figure.hidden = columns.every((column) => column.every((value) => value === null));
       plot.setData([this.#times, ...columns]);
       tell();
     }
@@ -54,7 +56,8 @@ export class Plots {
     const values = series.map(() => element('span', { className: 'series' }));
     const place = element('div', { className: 'plot' });
     const caption = element('figcaption', {}, element('b', { textContent: title }), ...values);
-    container.append(element('figure', {}, caption, place));
+    const figure = element('figure', {}, caption, place);
+    container.append(figure);
 
     const tell = () => {
       const index = plot.cursor.idx ?? this.#times.length - 1;
@@ -99,6 +102,6 @@ export class Plots {
       place,
     );
     new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place);
-    return { plot, columns, read, tell };
+    return { plot, columns, figure, read, tell };
   }
 }

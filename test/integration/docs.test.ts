@@ -10,11 +10,15 @@ import { createServer } from '../../src/server';
 import { verbs } from '../../src/transports/verbs';
 import { brokenLinks, namesIn, readDocument, root, type Table } from '../support/documents';
 import { Page } from '../support/page';
+import { freshPrefix, sharedRedis } from '../support/redis';
 import { settingsMarkdown, settingsTable } from '../support/settings-table';
 
 const pages = [
   'README.md',
   'CHANGELOG.md',
+  'docs/getting-started.md',
+  'docs/recipes.md',
+  'docs/operating.md',
   'docs/protocol.md',
   'docs/errors.md',
   'docs/settings.md',
@@ -114,6 +118,23 @@ describe('tables', () => {
     const kept = ['paramAdd', 'paramDelete', 'paramView', 'paramsView', 'paramsDelete'];
     const real = [...verbs.keys(), ...kept, 'resume', 'action', 'quit', 'exit'];
     expect(rows.flatMap(([event = '']) => namesIn(event)).sort()).toEqual(real.sort());
+  });
+
+  test('docs/operating.md has every metric, and its kind', async () => {
+    const redis = { url: sharedRedis(), prefix: freshPrefix() };
+    const server = await createServer({
+      actions: [],
+      config: { admin: { port: 0 }, redis, servers: { web: { port: 0 } }, log: { level: 'silent' } },
+    });
+    const text = await (await fetch(`${server.admin?.url ?? ''}metrics`)).text();
+    await server.close();
+    const real = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, kind]) => [name, kind]);
+    const documented = tableWith('docs/operating.md', 'metric').rows.map(([name = '', kind]) => [
+      namesIn(name)[0]?.replace(/\{.*$/, ''),
+      kind,
+    ]);
+    expect(real.length).toBeGreaterThan(15);
+    expect(documented.sort()).toEqual(real.sort());
   });
 
   test('a setting that a page names is one', () => {

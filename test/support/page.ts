@@ -24,7 +24,7 @@ import { StandIns } from './stand-ins';
 import { commandsIn, joined, stepsIn } from './steps';
 
 /** Ports that the pages speak of. In a run each is some free one. */
-const PORTS = ['8080', '8081', '5000', '5001', '3000'] as const;
+const PORTS = ['8080', '8081', '5000', '5001', '3000', '9100'] as const;
 const REDIS = 'redis://localhost:6379';
 
 /** What `npm start` and an installed `earshot` run, without the build. */
