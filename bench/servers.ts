@@ -49,6 +49,7 @@ const unlimited = {
   saysPerSecondPerAddress: 0,
   bytesPerSecondPerAddress: 0,
   memoryBytes: 0,
+  unsentPerAddress: 0,
   rooms: 0,
   joinsPerSecond: 0,
   newClientsPerSecondPerAddress: 0,

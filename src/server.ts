@@ -124,7 +124,8 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   const { connections, connectionsPerAddress, handshake, lineBytes } = config.limits;
   // Behind a proxy every connection comes from the proxy's address.
   const perAddress = config.commonWeb.trustProxy === 0 ? connectionsPerAddress : 0;
-  const admission = new Admission(connections);
+  const { unsentPerAddress } = config.limits;
+  const admission = new Admission({ connections, unsentPerAddress });
   const httpLimits = { admission, connectionsPerAddress: perAddress, handshake };
   const server = createExpressServer(app, httpLimits, composed.direct);
   mounted.attach(server);

@@ -46,7 +46,7 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
 
   const { handshake } = config.limits;
   const server = createExpressServer(app, {
-    admission: new Admission(CONNECTIONS),
+    admission: new Admission({ connections: CONNECTIONS, unsentPerAddress: 0 }),
     connectionsPerAddress: 0,
     handshake,
   });

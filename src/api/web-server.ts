@@ -34,7 +34,7 @@ export class WebServerApi {
     if (!session) throw new ChatError('not_found', 'this client');
     // Read fresh: the client may have been answered on another node.
     const record = await chat.store.client(session.id);
-    const listener = { session, client: { connection }, echo: chat.settings.echo };
+    const listener = { session, client: { connection, peer: connection }, echo: chat.settings.echo };
     const feed = new Feed(chat, listener, { presence: false, follow: false });
     try {
       await feed.start(record?.places ?? session.places);

@@ -173,6 +173,11 @@ export const schema = z.strictObject({
     newClientsPerSecondPerAddress: setting(rate, 50, 'New clients of one address (four times as many at once).'),
     bufferSoft: setting(count, 1_048_576, 'Bytes unsent to a peer at which we stop writing; it catches up later.'),
     bufferHard: setting(count, 4_194_304, 'Bytes unsent to a peer at which it is closed; it can resume.'),
+    unsentPerAddress: setting(
+      count,
+      134_217_728,
+      'Bytes unsent to all peers of one address; above, the worst are closed.',
+    ),
     stuck: setting(count, 5000, 'How long (ms) a peer may take nothing before it is closed.'),
     handshake: setting(count, 10_000, 'How long (ms) a new connection may take to say what it wants.'),
     drain: setting(count, 30_000, 'How long (ms) a stop waits for what is under way: what orchestrators give.'),

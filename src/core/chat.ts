@@ -13,6 +13,7 @@ import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
 import { Session } from './session';
 import { Renewal, type Renewed } from './renewal';
+import { ReadTurns } from './read-turns';
 import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
 import { Sessions } from './sessions';
@@ -69,6 +70,7 @@ export class Chat {
   readonly leases: Leases;
   readonly logger: Logger;
   readonly counters = new Counters();
+  readonly reads = new ReadTurns();
 
   constructor(options: ChatOptions) {
     const { store, settings, logger } = options;
@@ -81,6 +83,7 @@ export class Chat {
     this.tails = new Tails({
       store,
       logger,
+      reads: this.reads,
       keepMs: settings.messageTTL,
       ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
       ...(options.linger === undefined ? {} : { lingerMs: options.linger }),

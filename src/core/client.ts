@@ -2,6 +2,7 @@
 import { asChatError, ChatError } from '../protocol/errors';
 import { parseEntryId, type EntryId } from '../protocol/entry-id';
 import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
+import type { LogEntry } from './batch';
 import type { Chat, Said } from './chat';
 import { roomsOf, type ChatConnection, type OpenConnection, type Peer } from './connection';
 import { cursorOf } from './cursors';
@@ -10,6 +11,7 @@ import { hearThrough } from './hear';
 import type { Rates } from './rate';
 import { Reading, type ReadOptions } from './reading';
 import type { Session } from './session';
+import type { RoomSnapshot } from './store';
 
 export interface SayParams {
   readonly room?: string | undefined;
@@ -136,7 +138,8 @@ export class Client {
   }): Promise<RoomView> {
     const room = this.chat.roomFor(this.session, named(params.room));
     const { limit, cursor: after } = params;
-    const snapshot = await this.chat.rooms.view(room, { by: this, limit, after });
+    const view = (): Promise<RoomSnapshot> => this.chat.rooms.view(room, { by: this, limit, after });
+    const snapshot = await this.chat.reads.run(this.peer.remoteIP, view);
     const { membersCount, next } = snapshot;
     // An id never is `__proto__`: it has 22 characters, or is a name that the server gave.
     const members = Object.fromEntries(snapshot.members.map((member) => [member.id, member]));
@@ -157,7 +160,8 @@ export class Client {
     if (params.before !== undefined && !parseEntryId(params.before)) {
       throw new ChatError('invalid_parameter', 'before must be the id of a message');
     }
-    const entries = await this.chat.history(this.session, room, params.limit, params.before);
+    const read = (): Promise<LogEntry[]> => this.chat.history(this.session, room, params.limit, params.before);
+    const entries = await this.chat.reads.run(this.peer.remoteIP, read);
     const heard = await hearThrough(this.chat.middleware, entries, {
       session: this.session,
       client: this,

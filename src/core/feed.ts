@@ -1,5 +1,6 @@
 /** Reading many logs as one: what a client has not had of all it hears, oldest first, with one cursor for all. */
 import { BEGINNING, compareEntryIds, type EntryId } from '../protocol/entry-id';
+import { ChatError } from '../protocol/errors';
 import type { Gap } from '../protocol/message';
 import type { Batch, LogEntry } from './batch';
 import type { Chat } from './chat';
@@ -202,7 +203,7 @@ export class Feed implements Reader, Hearer {
       growing = track;
     }
     if (!growing?.tail) return undefined;
-    const batch = growing.tail.batch(growing.place);
+    const batch = growing.tail.batch(growing.place, this.listener.client.peer.remoteIP);
     if (batch instanceof Promise || batch.loss || batch.entries.length === 0) return undefined;
     if (batch.entries.length > limit || batch.length > PAGE_BYTES || !hearsAll(batch, this.listener)) return undefined;
 
@@ -240,15 +241,25 @@ export class Feed implements Reader, Hearer {
   }
 
   #batch(track: Track, limit: number): Batch | Promise<Batch> {
-    return track.tail ? track.tail.batch(track.place) : readBatch(this.chat.store, track.topic, track.place, limit);
+    const { tail, topic, place } = track;
+    const { remoteIP } = this.listener.client.peer;
+    if (tail) return tail.batch(place, remoteIP);
+    const { store, reads } = this.chat;
+    return reads.run(remoteIP, () => {
+      // Whoever asked may have gone while it waited.
+      if (!this.#open) throw new ChatError('shutting_down');
+      return readBatch(store, topic, place, limit);
+    });
   }
 
   /** One page of the batches, or undefined when all of it was withheld and there is more to look at. */
   async #assemble(tracks: readonly Track[], batches: readonly Batch[], limit: number): Promise<Page | undefined> {
     const gaps: Gap[] = [];
     const places = new Map<Topic, EntryId>();
-    const all: LogEntry[] = [];
+    let all: LogEntry[] = [];
     let more = false;
+    // What a log holds beyond this is not known yet: nothing later of another one may come before it.
+    let horizon = Infinity;
     tracks.forEach((track, index) => {
       const batch = batches[index];
       if (!batch) return;
@@ -258,7 +269,9 @@ export class Feed implements Reader, Hearer {
       places.set(track.topic, batch.entries[0]?.prev ?? batch.end);
       all.push(...batch.entries);
       more ||= batch.more;
+      if (batch.more) horizon = Math.min(horizon, batch.entries.at(-1)?.ms ?? Infinity);
     });
+    if (tracks.length > 1 && horizon < Infinity) all = all.filter(({ ms }) => ms <= horizon);
     // A log's own order is kept: its times never fall, and the sort is stable.
     if (tracks.length > 1) all.sort((a, b) => a.ms - b.ms);
     const chosen = fitting(all, limit);

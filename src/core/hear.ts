@@ -1,6 +1,6 @@
 /** What of a batch one hearer gets: not its own words, not what is matched to others, and what the hooks make of it. */
 import type { Batch, LogEntry } from './batch';
-import type { ChatConnection } from './connection';
+import type { ChatConnection, Peer } from './connection';
 import { topicSubject } from './entry';
 import type { MiddlewareChain, Payload } from './middleware';
 import type { Session } from './session';
@@ -8,7 +8,7 @@ import type { Session } from './session';
 export interface Listener {
   readonly session: Session;
   /** Whose connection `say` hooks are shown. */
-  readonly client: { readonly connection: ChatConnection };
+  readonly client: { readonly connection: ChatConnection; readonly peer: Pick<Peer, 'remoteIP'> };
   /** It wants to hear itself. */
   readonly echo: boolean;
 }

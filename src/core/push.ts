@@ -57,7 +57,7 @@ class PushReader implements Reader {
       this.#told = undefined;
     }
     while (this.#place !== this.tail.last && this.pusher.ready) {
-      const batch = this.tail.batch(this.#place);
+      const batch = this.tail.batch(this.#place, this.pusher.listener.client.peer.remoteIP);
       if (batch instanceof Promise || this.pusher.chat.middleware.hasSay) {
         void this.#pump(batch);
         return;

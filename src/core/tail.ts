@@ -3,6 +3,7 @@ import { BEGINNING, compareEntryIds, entryIdParts, type EntryId } from '../proto
 import { Batch, LogEntry } from './batch';
 import type { Entry, Topic } from './entry';
 import type { Logger } from './logger';
+import type { ReadTurns } from './read-turns';
 import type { Follower, Store } from './store';
 import { judge } from './verdict';
 
@@ -27,7 +28,9 @@ export async function readBatch(store: Store, topic: Topic, after: EntryId, limi
   const slice = await store.read(topic, after, limit);
   const { loss, place } = judge(after, slice.state, slice.entries[0]);
   const entries = slice.entries.map((entry) => new LogEntry(topic, entry));
-  return new Batch(entries, loss, entries.at(-1)?.id ?? place, entries.length === limit);
+  // The store may give fewer than asked for, where they are large.
+  const last = entries.at(-1);
+  return new Batch(entries, loss, last?.id ?? place, last !== undefined && last.id !== slice.state?.last);
 }
 
 export class Tail implements Follower {
@@ -50,6 +53,7 @@ export class Tail implements Follower {
     readonly store: Store,
     readonly keepMs: number,
     readonly logger: Logger,
+    readonly reads: ReadTurns,
   ) {}
 
   get last(): EntryId {
@@ -78,11 +82,12 @@ export class Tail implements Follower {
   /**
    * What follows a place: at once when the ring holds it, else from the store, once for all who ask the same.
    * Rejects with a ChatError when the store cannot be read.
+   * @param address who asks; for reads from the store it waits its turn
    */
-  batch(after: EntryId): Batch | Promise<Batch> {
+  batch(after: EntryId, address: string): Batch | Promise<Batch> {
     const known = this.#batches.get(after);
     if (known) return known;
-    const batch = this.#fromRing(after) ?? this.#fromStore(after);
+    const batch = this.#fromRing(after) ?? this.#fromStore(after, address);
     if (this.#batches.size >= BATCHES) this.#batches.clear();
     this.#batches.set(after, batch);
     return batch;
@@ -100,9 +105,9 @@ export class Tail implements Follower {
     return last && new Batch(entries, undefined, last.id, last.id !== this.#last);
   }
 
-  #fromStore(after: EntryId): Promise<Batch> {
+  #fromStore(after: EntryId, address: string): Promise<Batch> {
     const batches = this.#batches;
-    const reading = readBatch(this.store, this.topic, after);
+    const reading = this.reads.run(address, () => readBatch(this.store, this.topic, after));
     reading.then(
       (batch) => {
         // Kept for those who come in the same wave and no longer: it may hold 512 entries that the ring does not.

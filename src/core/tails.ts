@@ -2,12 +2,14 @@
 import { entryIdParts } from '../protocol/entry-id';
 import { topicSubject, type Topic } from './entry';
 import type { Logger } from './logger';
+import type { ReadTurns } from './read-turns';
 import type { Store } from './store';
 import { Tail, type Reader } from './tail';
 
 export interface TailsOptions {
   readonly store: Store;
   readonly logger: Logger;
+  readonly reads: ReadTurns;
   /** ms, the message TTL. */
   readonly keepMs: number;
   /** ms that a tail outlives its last reader: the time in which a long-poll comes back. */
@@ -140,8 +142,8 @@ export class Tails {
   }
 
   #follow(topic: Topic): Held {
-    const { store, keepMs, logger } = this.options;
-    const tail = new Tail(topic, store, keepMs, logger);
+    const { store, keepMs, logger, reads } = this.options;
+    const tail = new Tail(topic, store, keepMs, logger, reads);
     const held: Held = {
       tail,
       ready: this.#start(tail, (unfollow) => (held.unfollow = unfollow)),

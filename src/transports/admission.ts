@@ -10,13 +10,24 @@ const COURTESY = 1000;
 /** Refusals being read at a time: in a flood the rest is cut without a word. */
 const TOLD_AT_ONCE = 1000;
 
+/** ms between looks at what is unsent. */
+const LOOK = 1000;
+
+export interface AdmissionLimits {
+  /** Of all doors together. 0: any number. */
+  readonly connections: number;
+  /** Bytes unsent to all peers of one address at which those with most are cut off. 0: any number. */
+  readonly unsentPerAddress: number;
+}
+
 export class Admission {
   #open = 0;
   #told = 0;
-  readonly #ofAddress = new Map<string, number>();
+  /** Those that a bound for an address is meant for: not what a proxy passes on. */
+  readonly #ofAddress = new Map<string, Set<Socket>>();
+  #looking: NodeJS.Timeout | undefined;
 
-  /** @param connections of all doors together; 0: any number */
-  constructor(readonly connections: number) {}
+  constructor(readonly limits: AdmissionLimits) {}
 
   /**
    * Stands before what the server does with a connection, TLS and HTTP included: who is to go is not read.
@@ -35,23 +46,48 @@ export class Admission {
   /** Counts the socket until it closes, or refuses it. */
   #admits(socket: Socket, perAddress: number, farewell: (error: ChatError) => string): boolean {
     socket.on('error', () => socket.destroy());
+    const { connections } = this.limits;
     const address = networkOf(socket.remoteAddress ?? '');
-    const own = (this.#ofAddress.get(address) ?? 0) + 1;
-    const full = this.connections > 0 && this.#open >= this.connections;
-    if (full || (perAddress > 0 && own > perAddress)) {
+    const own = this.#ofAddress.get(address) ?? new Set();
+    const full = connections > 0 && this.#open >= connections;
+    if (full || (perAddress > 0 && own.size >= perAddress)) {
       this.#refuse(socket, farewell(new ChatError(full ? 'capacity' : 'too_many_requests', '', RETRY)));
       return false;
     }
     this.#open += 1;
-    this.#ofAddress.set(address, own);
     socket.once('close', () => {
       this.#open -= 1;
-      const left = (this.#ofAddress.get(address) ?? 1) - 1;
-      if (left > 0) this.#ofAddress.set(address, left);
-      else this.#ofAddress.delete(address);
     });
+    if (perAddress > 0) this.#watch(socket, address, own);
     return true;
   }
+
+  #watch(socket: Socket, address: string, own: Set<Socket>): void {
+    own.add(socket);
+    this.#ofAddress.set(address, own);
+    if (this.limits.unsentPerAddress > 0) this.#looking ??= setInterval(this.#look, LOOK).unref();
+    socket.once('close', () => {
+      own.delete(socket);
+      if (own.size === 0) this.#ofAddress.delete(address);
+      if (this.#ofAddress.size > 0) return;
+      clearInterval(this.#looking);
+      this.#looking = undefined;
+    });
+  }
+
+  /** Each peer may be slow within its bounds; a thousand slow ones of one address are an attack. */
+  readonly #look = (): void => {
+    for (const sockets of this.#ofAddress.values()) {
+      let unsent = 0;
+      for (const { writableLength } of sockets) unsent += writableLength;
+      if (unsent <= this.limits.unsentPerAddress) continue;
+      for (const socket of [...sockets].sort((a, b) => b.writableLength - a.writableLength)) {
+        unsent -= socket.writableLength;
+        socket.destroy();
+        if (unsent <= this.limits.unsentPerAddress) break;
+      }
+    }
+  };
 
   #refuse(socket: Socket, text: string): void {
     if (this.#told >= TOLD_AT_ONCE) {

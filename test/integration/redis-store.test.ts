@@ -1,5 +1,6 @@
 /** The Redis store as every store, and what an operator finds in Redis. */
 import { Redis } from 'ioredis';
+import { BEGINNING } from '../../src/protocol/entry-id';
 import type { RedisStore } from '../../src/store/redis/redis-store';
 import { storeContract } from '../contract/store';
 import { Ear, enter, node, tell, texts, told, web } from '../contract/store/given';
@@ -100,6 +101,23 @@ describe('RedisStore in Redis', () => {
     await store.renewNode('n1', 1000, ['x']);
     expect(await store.rooms()).toEqual(['x']);
     await eventually(async () => (await admin.smembers(`${prefix}rooms`)).join() === 'x');
+  });
+
+  test('large entries are read in pieces, each followed by the next', async () => {
+    const store = await openRedisStore({});
+    const said = Array.from({ length: 100 }, (_, nth) => `${nth} ${'x'.repeat(30_000)}`);
+    for (const text of said) await told(store, 'room:x', text);
+    const read: string[] = [];
+    let pieces = 0;
+    for (let after = BEGINNING; read.length < said.length; pieces += 1) {
+      const { entries } = await store.read('room:x', after, 512);
+      expect(entries.length).toBeLessThan(100);
+      read.push(...entries.map(({ data }) => data));
+      after = entries.at(-1)!.id;
+    }
+    expect(read).toEqual(said);
+    expect(pieces).toBeGreaterThan(1);
+    expect((await store.read('room:x', BEGINNING, 10)).entries).toHaveLength(10);
   });
 
   test('what somebody else publishes is thrown away and counted', async () => {

@@ -1,5 +1,10 @@
 /** Limits that hold by whichever way somebody comes. */
+import { once } from 'node:events';
+import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { ChatMiddleware } from '../../src/kit';
+import { Admission } from '../../src/transports/admission';
 import { TcpClient, WsClient } from '../support/clients';
+import { eventually } from '../support/eventually';
 import { connected } from '../support/http-client';
 import { startServer } from '../support/server';
 
@@ -22,6 +27,68 @@ test('one bucket for one client, whatever it comes by', async () => {
     code: 'too_many_requests',
     retryAfter: expect.any(Number),
   });
+});
+
+test('requests of one connection are done one after the other, and a great many end it', async () => {
+  let under = 0;
+  let most = 0;
+  const slow: ChatMiddleware = {
+    name: 'slow',
+    onSayReceive: async () => {
+      most = Math.max(most, (under += 1));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      under -= 1;
+    },
+  };
+  const server = await startServer({ middleware: [slow] });
+  const { session } = await connected(server);
+  const requests = (count: number): string =>
+    Array.from({ length: count }, (_, nth) => {
+      const close = nth === count - 1 ? 'Connection: close\r\n' : '';
+      return `GET /chat/?method=say&message=${nth} HTTP/1.1\r\nHost: localhost\r\n${close}Authorization: Bearer ${session}\r\n\r\n`;
+    }).join('');
+  const answers = async (count: number): Promise<number> => {
+    const socket = createConnection(server.port, '127.0.0.1');
+    socket.on('error', () => undefined).write(requests(count));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (more: string) => (text += more));
+    await once(socket, 'close');
+    return text.match(/"status":"OK"/g)?.length ?? 0;
+  };
+  const listener = await WsClient.connect(server.url);
+  expect(await answers(20)).toBe(20);
+  expect((await listener.heard.take(20)).map(({ message }) => Number(message))).toEqual([...Array(20).keys()]);
+  expect(most).toBe(1);
+  expect(await answers(200)).toBeLessThan(40);
+});
+
+test('peers of one address that all read slowly are cut off, those with the most first', async () => {
+  const admission = new Admission({ connections: 0, unsentPerAddress: 3_000_000 });
+  const served: Socket[] = [];
+  const server = createServer((socket) => {
+    served.push(socket);
+    // More than kernels take.
+    socket.write(Buffer.alloc(10_000_000 + served.length));
+  });
+  admission.guard(server, 1000, () => '');
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sockets = Array.from({ length: 4 }, () =>
+    createConnection(port, '127.0.0.1')
+      .on('error', () => undefined)
+      .pause(),
+  );
+  try {
+    await eventually(() => served.length === 4 && served.every((socket) => socket.destroyed));
+    const small = createConnection(port, '127.0.0.1').resume();
+    await eventually(() => small.bytesRead > 10_000_000);
+    expect(served[4]!.destroyed).toBe(false);
+    sockets.push(small);
+  } finally {
+    for (const socket of [...sockets, ...served]) socket.destroy();
+    server.close();
+  }
 });
 
 test('compression is not agreed to, however it is offered', async () => {

@@ -52,6 +52,10 @@ export async function answerMessages(
   const session = wait > 0 ? await chat.sessions.live(who.client.session) : who.client.session;
   const feed = await reading.open(session, start.places, wait > 0);
   let parked = false;
+  // Who goes while its reads wait their turn is not read for.
+  response.once('close', () => {
+    if (!parked) feed.close();
+  });
   try {
     const answer = new Answer(response, who, reading, start, feed, headers, options);
     const page = await feed.next(reading.limit);

@@ -35,10 +35,45 @@ export function createExpressServer(app: Express, limits: HttpLimits, direct: Di
 
   // Node looks for those who are over their time every 30 s only, unless it is told.
   const options = { IncomingMessage: Request, ServerResponse: Response, connectionsCheckingInterval: 1000 };
-  const server = http.createServer(options, (request, response) => {
+  const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     if (!direct(request, response)) app(request, response);
-  });
+  };
+  const server = http.createServer(options, inTurn(answer));
   return limited(server, limits);
+}
+
+type Answer = (request: http.IncomingMessage, response: http.ServerResponse) => void;
+
+/** Requests that one connection may have waiting behind the one that is answered. */
+const PIPELINED = 32;
+
+/**
+ * One request of a connection at a time. Node hands over all that have come, and keeps the answers of the later ones
+ * until their turn: a few kilobytes of small questions would be as many megabytes of answers.
+ */
+function inTurn(answer: Answer): Answer {
+  const waiting = new WeakMap<Socket, (() => void)[]>();
+  const begin: Answer = (request, response) => {
+    response.once('close', () => {
+      const { socket } = request;
+      const next = socket.destroyed ? undefined : waiting.get(socket)?.shift();
+      if (next) next();
+      else waiting.delete(socket);
+    });
+    answer(request, response);
+  };
+  return (request, response) => {
+    const { socket } = request;
+    const behind = waiting.get(socket);
+    if (!behind) {
+      waiting.set(socket, []);
+      begin(request, response);
+    } else if (behind.length < PIPELINED) {
+      behind.push(() => begin(request, response));
+    } else {
+      socket.destroy();
+    }
+  };
 }
 
 export function createApp(): Express {
