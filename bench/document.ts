@@ -5,10 +5,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { bars } from './bars';
 import { chart } from './chart';
+import { costsOf } from './costs';
 import { checkedText, markdown, table, type Measured } from './report';
+import { costsTable, scalingTable } from './scaling';
 
 const root = path.resolve(__dirname, '..');
 const PAGE = path.join(root, 'docs/benchmarks.md');
+const PLAN = path.join(root, 'docs/scaling.md');
+const COSTS = path.join(root, 'bench/costs.json');
 const CHART = path.join(root, 'docs/benchmarks.svg');
 
 export interface Circumstances {
@@ -21,7 +25,27 @@ export interface Circumstances {
 export function document(measured: readonly Measured[], circumstances: Circumstances): string[] {
   writeFileSync(CHART, chart(measured));
   writeFileSync(PAGE, page(measured, circumstances));
-  return [PAGE, CHART];
+  const written = [PAGE, CHART];
+  const costs = costsOf(measured);
+  if (costs) {
+    writeFileSync(COSTS, `${JSON.stringify(costs, null, 2)}\n`);
+    const plan = between(
+      between(readFileSync(PLAN, 'utf8'), 'costs', costsTable(costs)),
+      'scaling',
+      scalingTable(costs),
+    );
+    writeFileSync(PLAN, plan);
+    written.push(COSTS, PLAN);
+  }
+  const { status } = spawnSync('npx', ['prettier', '--write', PAGE, PLAN], { cwd: root, stdio: 'ignore' });
+  if (status !== 0) throw new Error('prettier could not format what was written');
+  return written;
+}
+
+function between(page: string, mark: string, text: string): string {
+  const marked = new RegExp(`(<!-- ${mark}[^>]*-->\\n)[^]*?(<!-- /${mark} -->)`);
+  if (!marked.test(page)) throw new Error(`docs/scaling.md has no place for ${mark}`);
+  return page.replace(marked, (_all, head: string, tail: string) => `${head}\n${text}\n\n${tail}`);
 }
 
 function page(measured: readonly Measured[], { command, rounds, minutes }: Circumstances): string {

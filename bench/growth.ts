@@ -23,9 +23,9 @@ const members: Scenario[] = [10, 100, 1000, 10_000].map((count) => ({
 const rooms: Scenario[] = [1, 10, 100, 1000].map((count) => ({
   ...perCpuSecond,
   id: `grow-rooms-${String(count)}`,
-  title: `Rooms: ${String(count)}, with 1000 members in all, one message at a time`,
+  title: `Rooms: ${String(count)} of ten members each, one message at a time`,
   servers: inMemory,
-  run: async (context, _kind, spec) => deliveries(context, spec, { hearers: 1000, rooms: count, inFlight: 1 }),
+  run: async (context, _kind, spec) => deliveries(context, spec, { hearers: 10 * count, rooms: count }),
 }));
 
 const nodes: Scenario[] = [1, 2, 4].map((count) => ({
@@ -89,7 +89,7 @@ const reads: Scenario = {
       await rest();
       const before = await calls(redis.client, 'xrange');
       const said = await calls(redis.client, 'xadd');
-      const result = await talk(context, server, 'earshot', { room, hearers: 1, rate: 2 });
+      const result = await talk(context, server, 'earshot', { room, hearers: 1, rate: 1 });
       const messages = (await calls(redis.client, 'xadd')) - said;
       const value = ((await calls(redis.client, 'xrange')) - before) / messages;
       return { ...figureOf(result), value };

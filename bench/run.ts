@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   const context: Context = {
     servers,
     generator,
-    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 1.5), measure: wish.seconds ?? (wish.quick ? 0.6 : 1) },
+    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 2.5), measure: wish.seconds ?? (wish.quick ? 0.6 : 1) },
     many: wish.quick ? 2000 : 10_000,
   };
   try {
@@ -95,7 +95,7 @@ async function rounds(wish: Wishes, context: Context): Promise<Measured[]> {
       if (scenario.once && round > 0) continue;
       for (const kind of kindsOf(scenario, wish)) {
         // What ran in the round before is warm.
-        const warm = round === 0 ? context.span.warm : context.span.warm / 3;
+        const warm = round === 0 ? context.span.warm : context.span.warm / 5;
         const turn = { ...context, span: { ...context.span, warm } };
         const figure = await scenario.run(turn, kind, scenario.servers[kind]!);
         const key = `${scenario.id} ${kind}`;

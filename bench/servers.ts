@@ -52,6 +52,7 @@ const unlimited = {
   unsentPerAddress: 0,
   rooms: 0,
   joinsPerSecond: 0,
+  joinsPerSecondPerAddress: 0,
   newClientsPerSecondPerAddress: 0,
 };
 

@@ -10,7 +10,7 @@ import { wires } from './wires';
 /** Connections that are being made at a time. */
 const AT_ONCE = 100;
 /** ms after the last message in which everybody must have heard it. */
-const SETTLE = 5000;
+const SETTLE = 20_000;
 
 export async function talk(job: TalkJob): Promise<TalkResult> {
   const run = new Talk(job);
@@ -103,7 +103,7 @@ class Talk {
       p50: quantile(waits, 0.5),
       p99: quantile(waits, 0.99),
       checked: this.#deliveries,
-      together: this.#deliveries / sum(({ reads }) => reads),
+      together: this.#deliveries / Math.max(1, sum(({ reads }) => reads)),
       wrong: { missing: sum((l) => l.missing), doubled: sum((l) => l.doubled), reordered: sum((l) => l.reordered) },
       ...(job.probe ? { probeP99: quantile(probes, 0.99) } : {}),
     };
