@@ -95,7 +95,16 @@ export class Actions<Api = unknown> {
   }
 }
 
+/** Of each action once: making a schema takes a thousand times what sending it does, and anybody may ask. */
+const known = new WeakMap<z.ZodObject, Record<string, object>>();
+
 function describe(inputs: z.ZodObject): Record<string, object> {
+  const described = known.get(inputs) ?? made(inputs);
+  known.set(inputs, described);
+  return described;
+}
+
+function made(inputs: z.ZodObject): Record<string, object> {
   const schema = z.toJSONSchema(inputs, { io: 'input', unrepresentable: 'any' });
   const required = new Set(schema.required);
   const described: Record<string, object> = {};
