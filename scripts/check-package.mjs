@@ -30,7 +30,13 @@ mkdirSync(empty);
 function run(command, args, cwd = empty) {
   // Nothing of the npm that may have started us: its settings would be this package's and not the empty folder's.
   const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(npm_|INIT_CWD)/.test(key)));
-  return execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    return execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  } catch (error) {
+    // The tools tell what is wrong on their standard output.
+    console.error(error.stdout);
+    throw error;
+  }
 }
 
 function pack() {
@@ -127,7 +133,8 @@ try {
   checkEntries();
   checkTypes();
   run(bin('publint'), ['--strict', packed], root);
-  run(bin('attw'), [packed, '--no-color', '--quiet'], root);
+  // Without the resolution of TypeScript before 4.7, which knows of no entries but the first: no Node of ours is so old.
+  run(bin('attw'), [packed, '--no-color', '--format', 'ascii', '--profile', 'node16'], root);
   console.log(`${path.basename(packed)} is good`);
 } finally {
   rmSync(work, { recursive: true, force: true });
