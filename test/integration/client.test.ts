@@ -184,7 +184,7 @@ describe('what is in between', () => {
       const server = await startServer();
       const proxy = await MeddlingProxy.to(server.port);
       proxy.onUpgrade = onUpgrade;
-      const bob = chatting(proxy.url, { linkTimeout: onUpgrade === 'swallow' ? 300 : 8000 });
+      const bob = chatting(proxy.url, { linkTimeout: onUpgrade === 'swallow' ? 1000 : 8000 });
       expect(await bob.opened.next()).toMatchObject({ link: 'sse' });
       await bob.chat.say('through');
       const ann = await WsClient.connect(server.url);
@@ -199,7 +199,7 @@ describe('what is in between', () => {
     const proxy = await MeddlingProxy.to(server.port);
     proxy.onUpgrade = 'refuse';
     proxy.collects = true;
-    const bob = chatting(proxy.url, { linkTimeout: 500 });
+    const bob = chatting(proxy.url, { linkTimeout: 1000 });
     expect(await bob.opened.next()).toMatchObject({ link: 'poll' });
     const ann = await WsClient.connect(server.url);
     await ann.say('hello');
@@ -212,7 +212,7 @@ describe('what is in between', () => {
     const ann = await WsClient.connect(server.url);
     for (const link of links) {
       proxy.heal();
-      const bob = chatting(`http://127.0.0.1:${proxy.port}`, { links: [link], linkTimeout: 400 });
+      const bob = chatting(`http://127.0.0.1:${proxy.port}`, { links: [link], linkTimeout: 1000 });
       await bob.opened.next();
       proxy.deafen();
       const saying = bob.chat.say(`once by ${link}`);
