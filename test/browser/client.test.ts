@@ -22,7 +22,7 @@ async function chatIn(page: Page, options: object = {}): Promise<string> {
     chat.on('open', ({ link }) => links.push(link));
     chat.on('gap', (gap) => gaps.push(gap));
   })`);
-  return eventually(() => page.evaluate<string | false>('links.length > 0 && chat.id'));
+  return eventually(() => page.evaluate<string | undefined>('links.length > 0 ? chat.id : undefined'));
 }
 
 const heard = (page: Page): Promise<unknown> => page.evaluate('heard');
