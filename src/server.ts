@@ -414,6 +414,12 @@ async function listen(server: net.Server, port: number, host: string): Promise<n
   return server.address() as net.AddressInfo;
 }
 
+/**
+ * ms in which a proxy that asks every other second has seen that we are not ready. A connection that it keeps is closed
+ * no sooner: its next request may be on its way there, and would be lost with it.
+ */
+const NOTICED = 3000;
+
 /** Until the last connection is gone, or the grace is over; idle ones are closed once a proxy had time to see it. */
 async function idle(server: http.Server, closed: Promise<unknown>, graceMs: number): Promise<void> {
   if (graceMs === 0) return;
@@ -425,7 +431,7 @@ async function idle(server: http.Server, closed: Promise<unknown>, graceMs: numb
     () => {
       server.closeIdleConnections();
     },
-    Math.min(1000, graceMs / 4),
+    Math.min(NOTICED, graceMs / 4),
   );
   await Promise.race([closed, over]);
   clearInterval(closeIdle);

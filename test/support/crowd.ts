@@ -33,7 +33,7 @@ export async function request(
       response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
       response.on('error', reject);
       response.on('close', () => {
-        if (response.complete) resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as Reply['body'] });
+        if (response.complete) resolve({ status: response.statusCode ?? 0, body: bodyOf(text) });
         else reject(new Error('cut'));
       });
     });
@@ -42,6 +42,14 @@ export async function request(
     asking.end(body ? JSON.stringify(body) : undefined);
   });
 }
+
+/** A proxy's own page is no JSON. */
+function bodyOf(text: string): Reply['body'] {
+  return text.startsWith('{') ? (JSON.parse(text) as Reply['body']) : { text };
+}
+
+/** The store is away, or the node is, which a proxy tells by 502 and 504. */
+const AWAY = [502, 503, 504];
 
 const breath = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 30));
 
@@ -112,7 +120,7 @@ export class Crowd {
         return true;
       }
       this.refusals.add(reply.body['code']);
-      if (reply.status !== 503 && reply.status !== 507)
+      if (!AWAY.includes(reply.status) && reply.status !== 507)
         this.strange.push(`say: ${String(reply.status)} ${JSON.stringify(reply.body)}`);
     } catch {
       // Cut: said or not, its key tells.
@@ -146,7 +154,8 @@ export class Crowd {
             after = next;
             if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
           } else {
-            if (reply.status !== 503) this.strange.push(`poll: ${String(reply.status)} ${JSON.stringify(reply.body)}`);
+            if (!AWAY.includes(reply.status))
+              this.strange.push(`poll: ${String(reply.status)} ${JSON.stringify(reply.body)}`);
             await breath();
           }
         } catch {
@@ -169,7 +178,7 @@ export class Crowd {
           `${this.nodes()}/chat/?method=messages&stream=sse`,
           { headers, agent: false },
           (response) => {
-            if (response.statusCode !== 200 && response.statusCode !== 503)
+            if (response.statusCode !== 200 && !AWAY.includes(response.statusCode ?? 0))
               this.strange.push(`stream: ${String(response.statusCode)}`);
             let rest = '';
             response.setEncoding('utf8').on('data', (text: string) => {

@@ -92,8 +92,15 @@ export class Front {
     open.add(this);
   }
 
-  /** Checks the configuration as its program does, starts it, and waits until it answers. */
-  static async start(name: FrontKind, nodes: readonly [NodePorts, NodePorts]): Promise<Front> {
+  /**
+   * Checks the configuration as its program does, starts it, and waits until it answers.
+   * @param change what the test has otherwise
+   */
+  static async start(
+    name: FrontKind,
+    nodes: readonly [NodePorts, NodePorts],
+    change = (text: string): string => text,
+  ): Promise<Front> {
     const kind: Kind = kinds[name];
     const folder = mkdtempSync(path.join(tmpdir(), `earshot-${name}-`));
     const [http, tcp] = [await freePort(), await freePort()];
@@ -103,7 +110,7 @@ export class Front {
         .replaceAll(`node${index + 1}:8080`, `127.0.0.1:${port}`)
         .replaceAll(`node${index + 1}:5000`, `127.0.0.1:${tcpPort}`);
     }
-    text = kind.ports(text, http, tcp).replace('/dev/stdout', path.join(folder, 'access.log'));
+    text = kind.ports(change(text), http, tcp).replace('/dev/stdout', path.join(folder, 'access.log'));
     const file = path.join(folder, kind.file);
     writeFileSync(file, text);
     const [program = '', ...args] = kind.check(file);
