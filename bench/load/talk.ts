@@ -103,7 +103,12 @@ class Talk {
       p50: quantile(waits, 0.5),
       p99: quantile(waits, 0.99),
       checked: this.#deliveries,
-      together: this.#deliveries / Math.max(1, sum(({ reads }) => reads)),
+      together:
+        this.#deliveries /
+        Math.max(
+          1,
+          sum(({ reads }) => reads),
+        ),
       wrong: { missing: sum((l) => l.missing), doubled: sum((l) => l.doubled), reordered: sum((l) => l.reordered) },
       ...(job.probe ? { probeP99: quantile(probes, 0.99) } : {}),
     };

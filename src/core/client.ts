@@ -205,7 +205,7 @@ export class Client {
 
 /** Code points, as room names are counted; what is longer in any case is not counted to its end. */
 function characters(text: string): number {
-  return text.length > 2 * KEY_LENGTH ? text.length : [...text].length;
+  return text.length > 2 * KEY_LENGTH ? text.length : Array.from(text).length;
 }
 
 /** A room that may be left out. */
