@@ -185,11 +185,10 @@ export class Feed implements Reader, Hearer {
   }
 
   /**
-   * One log has something, and all of it is for this reader: then it is the same page for all who stand at these places.
-   * Undefined when there is anything else to think of.
+   * No log has anything, or one has, and all of it is for this reader: then it is the same page for all who stand at these
+   * places. Undefined when there is anything else to think of.
    */
   #shared(limit: number): Page | undefined {
-    if (this.chat.middleware.hasSay) return undefined;
     let growing: Track | undefined;
     let others = '';
     for (const track of this.#tracks.values()) {
@@ -202,7 +201,9 @@ export class Feed implements Reader, Hearer {
       if (growing) return undefined;
       growing = track;
     }
-    if (!growing?.tail) return undefined;
+    // Nothing follows any of the places.
+    if (!growing) return this.#pageOf(undefined);
+    if (!growing.tail || this.chat.middleware.hasSay) return undefined;
     const batch = growing.tail.batch(growing.place, this.listener.client.peer.remoteIP);
     if (batch instanceof Promise || batch.loss || batch.entries.length === 0) return undefined;
     if (batch.entries.length > limit || batch.length > PAGE_BYTES || !hearsAll(batch, this.listener)) return undefined;
@@ -214,21 +215,18 @@ export class Feed implements Reader, Hearer {
     return page;
   }
 
-  #pageOf(batch: Batch): Page {
+  #pageOf(batch: Batch | undefined): Page {
     const from = new Map<Topic, EntryId>();
     for (const { topic, place } of this.#tracks.values()) if (isPlace(topic, place)) from.set(topic, place);
     const places = new Map(from);
-    const [first] = batch.entries;
-    if (first) {
+    const entries = batch?.entries ?? [];
+    const [first] = entries;
+    if (batch && first) {
       from.set(first.topic, first.prev);
       places.set(first.topic, batch.end);
     }
-    return new Page(
-      batch.entries.map((entry) => ({ entry, json: entry.json })),
-      [],
-      from,
-      places,
-    );
+    const heard = entries.map((entry) => ({ entry, json: entry.json }));
+    return new Page(heard, [], from, places);
   }
 
   async #read(limit: number): Promise<Page> {

@@ -1,5 +1,6 @@
-import { Feed } from '../../src/core/feed';
+import { Feed, type Page } from '../../src/core/feed';
 import { clientTopic, roomTopic, type Topic } from '../../src/core/entry';
+import { pageBody } from '../../src/core/reading';
 import type { EntryId } from '../../src/protocol/entry-id';
 import { cursorOf, placesOf } from '../../src/core/cursors';
 import type { Chat } from '../../src/core/chat';
@@ -283,4 +284,53 @@ test('what is told to a client alone reaches it, now or later', async () => {
   expect(link.heard[0]).toEqual(expect.objectContaining({ message: 'early', from: 'earshot', context: 'user' }));
   expect(link.heard[0]).not.toHaveProperty('room');
   expect(link.heard[1]).toEqual(expect.objectContaining({ hush: true, from: 'earshot' }));
+});
+
+describe('what readers at the same places share', () => {
+  test('is one page, and from it one body; the speaker, who is behind and whom a match leaves out have their own', async () => {
+    const chat = await startChat();
+    const people = await Promise.all(range(0, 4).map(() => person(chat)));
+    const [ann, bob, , tom] = people as [Person, Person, Person, Person];
+    const now = await chat.placesNow(tom.session);
+    const feeds = await Promise.all(people.map((who) => feedOf(chat, who, now, true)));
+    const [atAnn, atBob, atEve, atTom] = feeds as [Feed, Feed, Feed, Feed];
+
+    await say(chat, ann, 'defaultRoom', 'first');
+    const page = atBob.next(50);
+    expect(page).not.toBeInstanceOf(Promise);
+    expect(atEve.next(50)).toBe(page);
+    const bodies = [ann, bob].map((client) => pageBody({ ...client, chat }, page as Page));
+    expect(bodies[0]).toBe(bodies[1]);
+    expect(JSON.parse(bodies[0]!.json)).toMatchObject({ messages: [{ message: 'first', from: ann.session.id }] });
+    expect((await atAnn.next(50)).heard).toEqual([]);
+
+    await say(chat, ann, 'defaultRoom', 'second');
+    const second = await atBob.next(50);
+    expect(second.heard.map(({ json }) => (JSON.parse(json) as { message: string }).message)).toEqual(['second']);
+    const both = await atTom.next(50);
+    expect(both.heard.map(({ json }) => (JSON.parse(json) as { message: string }).message)).toEqual([
+      'first',
+      'second',
+    ]);
+    expect(both).not.toBe(second);
+    expect(await atEve.next(50)).toBe(second);
+
+    const match = { key: 'id', value: bob.session.id };
+    await chat.say(ann, 'defaultRoom', 'for Bob', { match });
+    expect((await atBob.next(50)).heard).toHaveLength(1);
+    expect((await atEve.next(50)).heard).toHaveLength(0);
+    for (const feed of feeds) feed.close();
+  });
+
+  test('is nothing once a hook looks at each hearer', async () => {
+    const chat = await startChat({ middleware: [{ name: 'each', say: (_connection, _room, payload) => payload }] });
+    const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];
+    const now = await chat.placesNow(eve.session);
+    const [atBob, atEve] = [await feedOf(chat, bob, now, true), await feedOf(chat, eve, now, true)];
+    await say(chat, ann, 'defaultRoom', 'x');
+    const pages = [await atBob.next(50), await atEve.next(50)];
+    expect(pages[0]).not.toBe(pages[1]);
+    expect(pages.map(({ heard }) => heard.length)).toEqual([1, 1]);
+    for (const feed of [atBob, atEve]) feed.close();
+  });
 });
