@@ -11,10 +11,13 @@ import { family } from './processes';
 export type Kind = 'earshot' | 'socketio' | 'actionhero' | 'ws' | 'ws-framed' | 'ws-joined' | 'nchan';
 
 export interface ServerSpec {
-  readonly kind: Kind;
+  /** The last is for what it loses, and not for how fast it is. */
+  readonly kind: Kind | 'socketio-streams';
   readonly redis?: boolean;
   /** Processes behind one Redis; 1 by default. */
   readonly nodes?: number;
+  /** Messages of a room that are kept; plenty by default. */
+  readonly kept?: number;
   /** earshot only: a hook that keeps everybody off the shared bytes. */
   readonly hook?: 'say' | 'match';
 }
@@ -24,6 +27,8 @@ export interface Server {
   /** Of each node. */
   readonly nodes: readonly number[];
   readonly redis: { readonly pid: number; readonly client: Redis } | undefined;
+  /** Kills a node, and what it has started. */
+  kill(node: number): void;
   /** All of them, Redis included. */
   pids(): number[];
   stop(): Promise<void>;
@@ -56,7 +61,7 @@ const unlimited = {
   newClientsPerSecondPerAddress: 0,
 };
 
-export function isPresent(kind: Kind): boolean {
+export function isPresent(kind: ServerSpec['kind']): boolean {
   if (kind === 'earshot') return true;
   if (kind === 'nchan') return existsSync(NGINX_MODULE);
   return existsSync(path.join(peers, 'node_modules'));
@@ -85,6 +90,9 @@ export class Servers {
       targets: nodes.map(({ target }) => target),
       nodes: nodes.map(({ child }) => child.pid!),
       redis: redis && { pid: redis.child.pid!, client: redis.client },
+      kill: (node) => {
+        for (const pid of family(nodes[node]!.child.pid!)) process.kill(pid, 'SIGKILL');
+      },
       pids: () =>
         [...nodes, ...(redis ? [redis] : [])].flatMap(({ child }) =>
           (child.exitCode ?? child.signalCode) === null ? family(child.pid!) : [],
@@ -107,9 +115,11 @@ export class Servers {
       case 'earshot':
         return this.#earshot(spec, redisUrl);
       case 'nchan':
-        return this.#nchan(redisUrl);
+        return this.#nchan(redisUrl, spec.kept);
       case 'socketio':
         return script('socketio.cjs', redisUrl === undefined ? {} : { REDIS_URL: redisUrl });
+      case 'socketio-streams':
+        return script('socketio-streams.cjs', { REDIS_URL: redisUrl ?? '', KEPT: String(spec.kept ?? 10_000) });
       case 'ws':
         return script('ws.cjs', {});
       case 'ws-framed':
@@ -129,6 +139,7 @@ export class Servers {
     const config = {
       general: { defaultChatRoom: null },
       commonWeb: { httpClientMessageTTL: 300_000 },
+      chat: spec.kept === undefined ? {} : { maxLogLength: spec.kept },
       redis: { url: redisUrl ?? null },
       servers: { web: { port: 0 }, socket: { enable: true, port: 0 } },
       limits: unlimited,
@@ -151,11 +162,11 @@ export class Servers {
     return { child, target: { port, tcpPort } };
   }
 
-  async #nchan(redisUrl: string | undefined): Promise<Started> {
+  async #nchan(redisUrl: string | undefined, kept = 5000): Promise<Started> {
     const port = await freePort();
     const folder = mkdtempSync(path.join(this.#scratch, 'nchan-'));
     mkdirSync(path.join(folder, 'logs'));
-    writeFileSync(path.join(folder, 'nginx.conf'), nchanConf(folder, port, redisUrl));
+    writeFileSync(path.join(folder, 'nginx.conf'), nchanConf(folder, port, redisUrl, kept));
     const child = pinned('nginx', ['-p', folder, '-c', path.join(folder, 'nginx.conf'), '-g', 'daemon off;'], {});
     // The master listens before it has a worker.
     await until(() => Promise.resolve(family(child.pid!).length > 1));
@@ -249,9 +260,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-function nchanConf(folder: string, port: number, redisUrl: string | undefined): string {
+function nchanConf(folder: string, port: number, redisUrl: string | undefined, kept: number): string {
   const redis = redisUrl === undefined ? '' : 'nchan_redis_pass bench;';
-  const limits = 'nchan_message_buffer_length 5000; nchan_message_timeout 60s;';
+  const limits = `nchan_message_buffer_length ${String(kept)}; nchan_message_timeout 60s;`;
   const subscriber = 'nchan_channel_id $1; nchan_subscriber_first_message newest; nchan_websocket_ping_interval 0;';
   return `
 user root;

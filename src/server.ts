@@ -170,11 +170,15 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
     },
     close: (graceMs = 0) => {
       closing ??= (async () => {
-        // net's own close: http's would at once cut connections on which a proxy is about to send its next request.
-        const closed = new Promise((resolve) => net.Server.prototype.close.call(server, resolve));
         mounted.drain(Math.min(graceMs / 2, 5000));
         door?.close();
-        await idle(server, closed, graceMs);
+        const notice = Math.min(NOTICED, graceMs / 4);
+        // What a proxy has connected and we have not accepted would be cut with the port, so it stays open meanwhile.
+        if (notice > 0 && (await connectionsOf(server)) > 0)
+          await new Promise((resolve) => setTimeout(resolve, notice));
+        // net's own close: http's would at once cut connections on which a proxy is about to send its next request.
+        const closed = new Promise((resolve) => net.Server.prototype.close.call(server, resolve));
+        await idle(server, closed, graceMs - notice);
         await closeAll();
         await closed;
       })();
@@ -414,15 +418,17 @@ async function listen(server: net.Server, port: number, host: string): Promise<n
   return server.address() as net.AddressInfo;
 }
 
-/**
- * ms in which a proxy that asks every other second has seen that we are not ready. A connection that it keeps is closed
- * no sooner: its next request may be on its way there, and would be lost with it.
- */
+/** ms in which a proxy that asks every other second has seen that we are not ready, and sends nobody any more. */
 const NOTICED = 3000;
 
-/** Until the last connection is gone, or the grace is over; idle ones are closed once a proxy had time to see it. */
+function connectionsOf(server: net.Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+}
+
+/** Until the last connection is gone, or the grace is over; idle ones are closed. */
 async function idle(server: http.Server, closed: Promise<unknown>, graceMs: number): Promise<void> {
-  if (graceMs === 0) return;
+  if (graceMs <= 0) return;
+  server.closeIdleConnections();
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise((resolve) => {
     timer = setTimeout(resolve, graceMs);
@@ -431,7 +437,7 @@ async function idle(server: http.Server, closed: Promise<unknown>, graceMs: numb
     () => {
       server.closeIdleConnections();
     },
-    Math.min(NOTICED, graceMs / 4),
+    Math.min(1000, graceMs / 4),
   );
   await Promise.race([closed, over]);
   clearInterval(closeIdle);

@@ -113,5 +113,5 @@ async function roll(name: FrontKind): Promise<void> {
   });
 }
 
-longTest('behind HAProxy no poll fails', () => roll('haproxy'));
-longTest('behind nginx no poll fails', () => roll('nginx'));
+longTest('behind HAProxy no poll fails', () => roll('haproxy'), 180_000);
+longTest('behind nginx no poll fails', () => roll('nginx'), 180_000);
