@@ -71,12 +71,12 @@ test('a node is killed (kill -9)', async () => {
 
   const killedAt = Date.now();
   await doomed.kill();
-  await eventually(async () => leaves(await since(watcher, before.cursor)).length >= ids.length);
+  await eventually(async () => leaves(await since(watcher, before.roomStatus.cursor)).length >= ids.length);
   expect(await trial.settle()).toEqual([]);
   expect(trial.told).toEqual(nobodyTold);
 
   const after = await watcher.ok('roomView');
-  const told = await since(watcher, before.cursor);
+  const told = await since(watcher, before.roomStatus.cursor);
   // Exactly those, each once: nobody who went on at the other node was ever away.
   expect(leaves(told).map(({ id }) => id).sort()).toEqual(ids); // prettier-ignore
   const members = new Set<string>(before.roomStatus.members);
@@ -109,7 +109,7 @@ test('a node stands still for 3 s: what came meanwhile is late, and nobody is th
   doomed.signal('SIGCONT');
   expect(await trial.settle()).toEqual([]);
   expect(trial.told).toEqual(nobodyTold);
-  expect(leaves(await since(watcher, before.cursor))).toEqual([]);
+  expect(leaves(await since(watcher, before.roomStatus.cursor))).toEqual([]);
   const newest = [...trial.crowd.accepted.values()].at(-1);
   await there.heard.next(({ message }) => message === newest);
 });
@@ -133,7 +133,7 @@ test('the clocks of two nodes are an hour off, one each way: nobody notices', as
   // Times that people are told are the store's.
   const { sentAt } = await watcher.say('what time is it?');
   expect(Math.abs(Number(sentAt) - Date.now())).toBeLessThan(60_000);
-  expect(leaves(await since(watcher, before.cursor))).toEqual([]);
+  expect(leaves(await since(watcher, before.roomStatus.cursor))).toEqual([]);
   const { members } = (await watcher.ok('roomView')).roomStatus;
   expect(members).toEqual(expect.arrayContaining(sockets.map(({ id }) => id)));
   // The shim is there: a node says so itself.

@@ -25,6 +25,7 @@ const shipped = installed.filter(({ dev }) => dev !== true);
 
 test('few packages are asked for, each for a reason', () => {
   expect(Object.keys(dependencies).sort()).toEqual([
+    'cookie-parser',
     'express',
     'helmet',
     'ioredis',

@@ -1,5 +1,6 @@
 /** The cookies that an answer sets, and what the ones that come back are taken for. */
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import cookieParser from 'cookie-parser';
 
 export interface CookieOptions {
   readonly secure: boolean;
@@ -23,29 +24,31 @@ export function setCookie(name: string, value: string, { secure, maxAge }: Cooki
   return `${name}=${value}; Path=/; HttpOnly; SameSite=Lax${age}${secure ? '; Secure' : ''}`;
 }
 
+/** What cookie-parser makes of a request, which an application around us may have had done already. */
+interface Parsed extends IncomingMessage {
+  readonly cookies?: Readonly<Record<string, unknown>>;
+}
+
+const parse = cookieParser() as unknown as (request: Parsed, response: unknown, next: () => void) => void;
+
 /**
  * A request's cookie. One that is there twice with two values is none: a neighbour on the same domain may have planted
  * the first, to have us take the browser for its own client.
  */
-export function requestCookie({ headers }: IncomingMessage, name: string): string | undefined {
-  if (headers.cookie === undefined) return undefined;
+export function requestCookie(request: Parsed, name: string): string | undefined {
+  const { cookie } = request.headers;
+  if (cookie === undefined) return undefined;
   let found: string | undefined;
-  for (const part of headers.cookie.split(';')) {
+  for (const part of cookie.split(';')) {
     const equals = part.indexOf('=');
     if (equals < 0 || part.slice(0, equals).trim() !== name) continue;
     const value = part.slice(equals + 1).trim();
     if (found !== undefined && found !== value) return undefined;
     found = value;
   }
-  return found && decoded(found);
-}
-
-/** RFC 6265 section 4.1.1 lets a value stand in quotes. */
-function decoded(value: string): string {
-  const bare = value.startsWith('"') && value.endsWith('"') && value.length > 1 ? value.slice(1, -1) : value;
-  try {
-    return bare.includes('%') ? decodeURIComponent(bare) : bare;
-  } catch {
-    return bare;
-  }
+  if (found === undefined) return undefined;
+  parse(request, undefined, () => undefined);
+  // It turns `j:{…}` into an object and a bad signature into false: only text is a cookie's value here.
+  const value = request.cookies?.[name];
+  return typeof value === 'string' ? value : undefined;
 }
