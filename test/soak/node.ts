@@ -29,6 +29,12 @@ const settings = {
   EARSHOT_LOG_LEVEL: 'error',
 };
 
+/** No node outlives the soak, however that ends. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class SoakNode implements NodeAddress {
   readonly #ended: Promise<unknown>;
 
@@ -49,7 +55,8 @@ export class SoakNode implements NodeAddress {
       env: { PATH: process.env['PATH'] ?? '', ...settings },
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
-    process.once('exit', () => child.kill('SIGKILL'));
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const [port, tcpPort] = await new Promise<number[]>((resolve, reject) => {
       let text = '';
       child.stdout?.setEncoding('utf8').on('data', (piece: string) => {

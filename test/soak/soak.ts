@@ -27,7 +27,7 @@ const ONCE = /:once:/;
 /** Of clients, of rooms that end with them, and of who is in a room. */
 const PASSING = /queue:|mail:|alcove:|room:den|:(members|roll|held|web)$/;
 /** Parts of a key that name who made it. */
-const NAMES = /[0-9a-f]{8}-[0-9a-f-]{27}|alcove:\d+/g;
+const NAMES = /(?<=probe:\{)[^}]+|alcove:\d+/g;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const say = (text: string): void => void process.stderr.write(`soak: ${text}\n`);
