@@ -58,17 +58,17 @@ describe('a broken way to Redis', () => {
   test('a call waits for a link, and nothing was done when there is none', async () => {
     const proxy = await FaultProxy.to(sharedRedis());
     const prefix = freshPrefix();
-    const store = await openRedisStore({ prefix, redis: { url: proxy.url }, timing: { call: 300 } });
+    const store = await openRedisStore({ prefix, redis: { url: proxy.url }, timing: { call: 2000 } });
     proxy.down();
     await eventually(async () => !(await store.health()).ready);
     expect((await store.health()).reason).toMatch(/^no link to Redis/);
-    expect(await refusal(tell(store, 'room:x', 'a'))).toBe('store_unavailable');
-    expect(await refusal(store.follow('room:x', new Ear()))).toBe('store_unavailable');
+    const refused = [tell(store, 'room:x', 'a'), store.follow('room:x', new Ear())].map(refusal);
+    expect(await Promise.all(refused)).toEqual(['store_unavailable', 'store_unavailable']);
     const saying = told(store, 'room:x', 'b');
     proxy.heal();
     await saying;
     expect(await texts(store, 'room:x')).toEqual(['b']);
-    await eventually(async () => (await store.health()).ready, 5000);
+    await eventually(async () => (await store.health()).ready);
   });
 
   test('links that are cut again and again lose and double nothing', async () => {
@@ -178,8 +178,7 @@ describe('a broken Redis', () => {
     expect(await refusal(enter(store, 'x', 'c2'))).toBe('store_full');
     expect(await refusal(store.writeClient('c1', { room: 'x' }, { ttlMs: 1000, create: true }))).toBe('store_full');
     expect(await keysUnder(redis.admin, prefix)).toEqual(before);
-    const health = await eventually(async () => ((await store.health()).ready ? undefined : store.health()));
-    expect(health.reason).toMatch(/full/);
+    await eventually(async () => (await store.health()).reason.includes('full'));
 
     expect((await store.read('room:x', '0-0', 10)).state?.last).toBe(id);
     expect(await store.renewNode('n1', 1000, ['x'])).toEqual([]);

@@ -36,7 +36,7 @@ const floors: readonly { floor: string; files: string[]; packages: (string | Reg
   {
     floor: 'src/transports/',
     files: ['src/transports/', 'src/core/', 'src/protocol/'],
-    packages: [/^node:/, 'express', 'helmet', 'ws', 'proxy-addr'],
+    packages: [/^node:/, 'cookie-parser', 'express', 'helmet', 'ws', 'proxy-addr'],
   },
   {
     floor: 'src/admin/',
