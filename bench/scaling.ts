@@ -1,5 +1,5 @@
 /**
- * A deployment on paper: what its nodes and its Redis would be doing, by the unit costs that `npm run bench` measured.
+ * A deployment on paper: what its nodes and its Redis would be doing, by unit costs that `npm run bench` measures.
  *
  *   npx tsx bench/scaling.ts     the table of docs/scaling.md
  *
@@ -125,7 +125,7 @@ export function simulate(plan: Plan, costs: Costs, { seconds = 4, seed = 1 } = {
   };
 }
 
-/** As the last whole run of `npm run bench` found them, see costs.ts. */
+/** Round figures until a whole run of `npm run bench` has written its own, see costs.ts. */
 export const measuredCosts = JSON.parse(readFileSync(path.join(__dirname, 'costs.json'), 'utf8')) as Costs;
 
 export const plans: readonly Plan[] = [
