@@ -47,6 +47,7 @@ export class Renewal {
     this.#touch(session);
     const version = await this.options.store.renewClient(session.id, ttl);
     if (version === undefined) await this.options.sessions.write(session, {});
+    else if (version > session.version) await this.options.sessions.refresh(session);
     for (const [room, heard] of [...session.rooms]) {
       const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
       if (absent !== undefined) await this.options.rooms.rejoin(session, client.connection, room, heard);

@@ -196,13 +196,13 @@ export class Rooms {
 
   /** Everybody leaves, and the room and its log are gone. @throws ChatError room_not_found */
   async destroy(room: string): Promise<void> {
-    const departed = await this.options.store.removeRoom(room);
+    const { store } = this.options;
+    // First out of a room that is there: whoever still read it when it goes would be told of a loss, and put it back.
+    const departed = await store.emptyRoom(room);
     if (!departed) throw new ChatError('room_not_found');
-    for (const { client } of departed) {
-      const session = await this.options.sessions().load(client);
-      if (session) await this.#forgetRoom(session, room);
-    }
-    await this.departed(room, departed);
+    await this.#putOut(room, departed);
+    // Who came in meanwhile.
+    await this.#putOut(room, (await store.removeRoom(room)) ?? []);
   }
 
   /** Puts a client of any node into a room, whether or not it is connected; `join` hooks are not asked. */
@@ -295,12 +295,22 @@ export class Rooms {
   /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
   async putBack(rooms: ReadonlySet<string>): Promise<void> {
     for (const session of this.options.sessions().held()) {
+      if (![...session.rooms.keys()].some((room) => rooms.has(room))) continue;
+      // It may have been put out of the room, by whoever removed it, before we heard of that.
+      await this.options.sessions().refresh(session);
       const here = new Map([...session.rooms].filter(([room]) => rooms.has(room)));
-      if (here.size === 0) continue;
       await this.hold(session, here);
       // Writing nothing makes the record anew when it is gone.
       await this.options.sessions().write(session, {});
     }
+  }
+
+  async #putOut(room: string, departed: readonly Departure[]): Promise<void> {
+    for (const { client } of departed) {
+      const session = await this.options.sessions().load(client);
+      if (session) await this.#forgetRoom(session, room);
+    }
+    await this.departed(room, departed);
   }
 
   async #forgetRoom(session: Session, room: string): Promise<void> {

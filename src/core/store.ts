@@ -191,7 +191,12 @@ export interface Store {
 
   /** False when it exists already. A room made so stays when empty, whatever `createRoomsOnJoin` says. */
   addRoom(room: string): Promise<boolean>;
-  /** Removes the room and its logs; the clients that were in it, or undefined when there was no such room. */
+  /** Everybody leaves; the room and its logs stay. Undefined when there is no such room. */
+  emptyRoom(room: string): Promise<Departure[] | undefined>;
+  /**
+   * Removes the room and its logs; the clients that were in it still, or undefined when there was no such room. Whoever
+   * reads one of its logs then finds it lost, so everybody should have left: no follower is told.
+   */
   removeRoom(room: string): Promise<Departure[] | undefined>;
   roomExists(room: string): Promise<boolean>;
   rooms(): Promise<string[]>;

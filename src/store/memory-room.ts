@@ -35,7 +35,7 @@ export class MemoryRoom {
     this.usedAt = now();
   }
 
-  get empty(): boolean {
+  get isEmpty(): boolean {
     return this.#clients.size === 0;
   }
 
@@ -121,8 +121,11 @@ export class MemoryRoom {
     return departed;
   }
 
-  all(): Departure[] {
-    return [...this.#clients].map(([client, { listening }]) => ({ client, listening }));
+  /** Everybody leaves. */
+  empty(): Departure[] {
+    const departed = [...this.#clients].map(([client, { listening }]) => ({ client, listening }));
+    for (const { client } of departed) this.leave(client);
+    return departed;
   }
 
   view(limit: number, after: string | undefined, departed: readonly Departure[]): RoomSnapshot {

@@ -148,15 +148,14 @@ export class MemoryStore implements Store {
     return Promise.resolve(true);
   }
 
+  emptyRoom(name: string): Promise<Departure[] | undefined> {
+    return Promise.resolve(this.#room(name)?.empty());
+  }
+
   removeRoom(name: string): Promise<Departure[] | undefined> {
     const room = this.#room(name);
-    if (!room) return Promise.resolve(undefined);
-    const departed = room.all();
-    for (const { client } of departed) room.leave(client);
-    this.#dropRoom(name, room);
-    for (const topic of [roomTopic(name), presenceTopic(name)]) {
-      for (const follower of [...(this.#followers.get(topic) ?? [])]) follower.stale();
-    }
+    const departed = room?.empty();
+    if (room) this.#dropRoom(name, room);
     return Promise.resolve(departed);
   }
 
@@ -353,7 +352,7 @@ export class MemoryStore implements Store {
     const { messageTTL, logKeep } = this.limits;
     // One that was never spoken in is kept as long as a message would be: who comes back by then has lost nothing.
     const keep = room.log.spokenIn || messageTTL === 0 ? logKeep : messageTTL;
-    if (room.added || !room.empty || this.now() - room.usedAt < keep) return room;
+    if (room.added || !room.isEmpty || this.now() - room.usedAt < keep) return room;
     this.#dropRoom(name, room);
     return undefined;
   }

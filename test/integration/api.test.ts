@@ -1,10 +1,11 @@
 /** ActionHero's API as its documents give it: every name, called as they call it. */
 import { z } from 'zod';
 import { defineAction, type ActionContext, type Api, type ChatConnection, type ChatMiddleware } from '../../src';
-import { HttpClient } from '../support/http-client';
+import { eventually } from '../support/eventually';
+import { arrived, HttpClient } from '../support/http-client';
 import { deployments, twoNodes } from '../support/nodes';
 import { startServer } from '../support/server';
-import { WsClient, type Parsed } from '../support/clients';
+import { TcpClient, WsClient, type Parsed } from '../support/clients';
 
 const nothing = z.object({});
 type Context = ActionContext<typeof nothing, Api>;
@@ -157,6 +158,43 @@ describe('api.chatRoom', () => {
     expect(await ann.ask('say', { room: 'garden', message: 'x' })).toMatchObject({ code: 'not_in_room' });
     expect((await ann.data('detailsView')).rooms).toEqual(['defaultRoom']);
   });
+
+  test.each(deployments)(
+    'a room that is destroyed is left, by whatever way, and stays away: $where',
+    async ({ start }) => {
+      const { here, there } = await start();
+      const room = 'garden';
+      const member = await WsClient.connect(there.url);
+      const listener = await TcpClient.connect(there.tcpPort);
+      await listener.data('listenToRoom', { room });
+      const [poller, reader] = [await arrived(there), await arrived(there)];
+      for (const client of [poller, reader]) await client.ok('roomAdd', { room });
+      await member.data('roomAdd', { room });
+      await reader.stream('sse', { after: (await reader.ok('detailsView')).details.cursor });
+      await poller.ok('messages');
+      const poll = poller.ok('messages', { wait: 60 });
+      await eventually(() => there.api.connections.counts()['poll'] === 1);
+
+      await here.api.chatRoom.destroy(room);
+      // Nothing was lost by it, so the next that anybody hears is what is said where they still are.
+      const speaker = await WsClient.connect(here.url);
+      await eventually(async () => (await member.data('detailsView')).rooms.length === 1);
+      await speaker.say('over here');
+      const answer = await poll;
+      expect(texts(answer.messages)).toEqual(['over here']);
+      expect(answer).not.toHaveProperty('gaps');
+      for (const { heard } of [member, listener, reader]) {
+        expect(await heard.next()).toMatchObject({ room: 'defaultRoom', message: 'over here' });
+      }
+      const words = [member, listener, reader].flatMap(({ others }) => others.all);
+      expect(words.filter((word) => JSON.stringify(word).includes('reset'))).toEqual([]);
+      for (const client of [poller, reader]) {
+        expect((await client.ok('detailsView')).details.rooms).toEqual(['defaultRoom']);
+        expect(await client.ok('messages')).not.toHaveProperty('gaps');
+      }
+      expect(await there.api.chatRoom.exists(room)).toBe(false);
+    },
+  );
 
   test('roomStatus shows of the members what sanitizeMemberDetails lets it', async () => {
     const { url, api } = await startServer();

@@ -101,6 +101,7 @@ test('the documented user is allowed everything that a deployment does, and uses
   await store.deliver('c1', { from: 0, confirmed: new Map(), pending: new Map() }, 60_000);
   await store.removeClient('c1');
   await store.addRoom('kept');
+  await store.emptyRoom('kept');
   await store.removeRoom('kept');
   await store.tally('says', { perSecond: 1, burst: 2 }, new Map([['c1', 1]]));
   await store.tally('says', { perSecond: 1, burst: 2 }, new Map([['c1', 1]]));

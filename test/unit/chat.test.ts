@@ -15,7 +15,8 @@ import {
 import { eventually } from '../support/eventually';
 import { StutteringStore } from '../support/stuttering-store';
 import type { Chat } from '../../src/core/chat';
-import { roomTopic } from '../../src/core/entry';
+import { roomTopic, type Topic } from '../../src/core/entry';
+import type { Follower } from '../../src/core/store';
 
 afterEach(closeChats);
 
@@ -254,6 +255,31 @@ describe('rooms', () => {
     expect((await chat.store.client(ann.session.id))?.rooms.has('kitchen')).toBe(false);
     await expect(chat.rooms.destroy('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
     await expect(chat.rooms.view('kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
+  });
+
+  test('who has not heard yet that one was destroyed does not put it back', async () => {
+    class Deaf extends MemoryStore {
+      override follow(topic: Topic, follower: Follower): Promise<() => void> {
+        return super.follow(topic, {
+          entry: (entry) => follower.entry(entry),
+          stale: () => follower.stale(),
+          changed: () => undefined,
+        });
+      }
+    }
+    const store = new Deaf(limits);
+    const [here, there] = [await startChat({ store }), await startChat({ store, leaseEvery: 1_000_000 })];
+    const [held, web] = [await person(there), await person(there, 'web')];
+    for (const each of [held, web]) await join(there, each, 'kitchen');
+    const { link } = await listen(there, held);
+    await here.rooms.destroy('kitchen');
+    expect([...held.session.rooms.keys()].sort()).toEqual(['defaultRoom', 'kitchen']);
+
+    await there.leases.round();
+    await there.renewal.renew(web);
+    expect(await store.roomExists('kitchen')).toBe(false);
+    for (const { session } of [held, web]) expect([...session.rooms.keys()]).toEqual(['defaultRoom']);
+    expect(link.heard.filter(({ context }) => context === 'gap')).toEqual([]);
   });
 });
 
@@ -544,8 +570,6 @@ describe('the store lost everything', () => {
 
     const { store } = chat;
     await Promise.all([store.removeRoom('kitchen'), store.removeClient(ann.session.id)]);
-    // removeRoom tells its own; what is tested is a store that forgot.
-    ann.session.rooms.set('kitchen', { listening: false, floor: ann.session.rooms.get('kitchen')?.floor ?? '1-0' });
     await chat.leases.round();
     expect(await members(chat, 'kitchen')).toEqual([ann.session.id]);
     expect((await store.membership('kitchen', ann.session.id))?.afterReset).toBe(true);

@@ -166,6 +166,9 @@ export class RedisStore implements Store {
   addRoom(room: string): Promise<boolean> {
     return this.#rooms.addRoom(room);
   }
+  emptyRoom(room: string): Promise<Departure[] | undefined> {
+    return this.#rooms.emptyRoom(room);
+  }
   removeRoom(room: string): Promise<Departure[] | undefined> {
     return this.#rooms.removeRoom(room);
   }

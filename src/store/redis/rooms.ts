@@ -22,12 +22,26 @@ export class Rooms {
     return added;
   }
 
+  async emptyRoom(room: string): Promise<Departure[] | undefined> {
+    const departed: Departure[] = [];
+    for (;;) {
+      const reply = await this.#script('emptyRoom', room, [AT_ONCE]);
+      if (reply === null && departed.length === 0) return undefined;
+      const some = reply === null ? [] : departures(reply);
+      departed.push(...some);
+      if (some.length < AT_ONCE) break;
+    }
+    if (departed.length > 0) this.#announce(room);
+    return departed;
+  }
+
   async removeRoom(room: string): Promise<Departure[] | undefined> {
     const reply = await this.#script('removeRoom', room, []);
     await this.index.remove(room);
     if (reply === null) return undefined;
-    this.#announce(room, true);
-    return departures(reply);
+    const departed = departures(reply);
+    if (departed.length > 0) this.#announce(room);
+    return departed;
   }
 
   async roomExists(room: string): Promise<boolean> {
@@ -145,10 +159,9 @@ export class Rooms {
     return (await calls.script(name, keys.room(room), all)) as Reply;
   }
 
-  #announce(room: string, messages = false): void {
+  #announce(room: string): void {
     const { keys, announce } = this.context;
     announce(keys.log(`presence:${room}`).log, MOVED);
-    if (messages) announce(keys.log(`room:${room}`).log, MOVED);
   }
 }
 

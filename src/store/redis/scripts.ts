@@ -29,6 +29,7 @@ const catalogue = {
   renewNode: inRoom('renew-node', 'allow-oom'),
   renewWeb: inRoom('renew-web', 'allow-oom'),
   addRoom: inRoom('add-room'),
+  emptyRoom: inRoom('empty-room', 'allow-oom'),
   removeRoom: inRoom('remove-room', 'allow-oom'),
   writeClient: { files: ['clock', 'write-client'], keys: 2, flags: '' },
   renewClient: { files: ['renew-client'], keys: 2, flags: 'allow-oom' },

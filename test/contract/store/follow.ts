@@ -79,15 +79,19 @@ export function followFacts(make: Make): void {
     for (const end of ends) end();
   });
 
-  test('the removal of a room is news to its followers', async () => {
+  test.each(['emptyRoom', 'removeRoom'] as const)('%s is heard as leaves, and as nothing else', async (way) => {
     const { store } = await make();
     await enter(store, 'x', 'c1');
     await told(store, 'room:x', 'a');
     const [presence, messages] = [new Ear(), new Ear()];
     const ends = [await store.follow('presence:x', presence), await store.follow('room:x', messages)];
-    await store.removeRoom('x');
-    await eventually(() => presence.texts.length === 1 && messages.stales > 0 && presence.stales > 0);
+    await store[way]('x');
+    await store.addRoom('x');
+    const again = await told(store, 'room:x', 'b');
+    await eventually(() => presence.texts.length === 1 && messages.entries.length === 1);
     expect(presence.texts[0]).toContain('"leave"');
+    expect(messages.entries[0]?.id).toBe(again);
+    expect([presence.stales, messages.stales]).toEqual([0, 0]);
     for (const end of ends) end();
   });
 }

@@ -1,7 +1,7 @@
 import { compareEntryIds } from '../../../src/protocol/entry-id';
 import { eventually } from '../../support/eventually';
 import type { Make } from '../store';
-import { enter, joined, memberIds, nextMillisecond, presenceEvents, told } from './given';
+import { enter, joined, memberIds, nextMillisecond, presenceEvents, texts, told } from './given';
 
 export function roomFacts(make: Make): void {
   test('a room is made once, listed, and stays when empty', async () => {
@@ -74,6 +74,24 @@ export function roomFacts(make: Make): void {
     expect((await store.read('room:x', '0-0', 10)).state).toBeUndefined();
     expect((await store.read('presence:x', '0-0', 10)).state).toBeUndefined();
     expect(await store.view('x', { limit: 10, sweep: true })).toBeUndefined();
+  });
+
+  test('an emptied room tells who was in it, and stays with its logs', async () => {
+    const { store } = await make();
+    expect(await store.emptyRoom('x')).toBeUndefined();
+    // More than are taken out at a time.
+    const many = Array.from({ length: 600 }, (_, index) => `c${String(index).padStart(3, '0')}`);
+    await Promise.all(many.map((client, index) => enter(store, 'x', client, { listening: index % 2 === 1 })));
+    await told(store, 'room:x', 'a');
+    const departed = await store.emptyRoom('x');
+    expect(departed?.sort((a, b) => (a.client < b.client ? -1 : 1))).toEqual(
+      many.map((client, index) => ({ client, listening: index % 2 === 1 })),
+    );
+    expect(await store.emptyRoom('x')).toEqual([]);
+    expect(await store.membership('x', many[0] ?? '')).toBeUndefined();
+    expect(await store.view('x', { limit: 10, sweep: true })).toMatchObject({ members: [], membersCount: 0 });
+    expect(await texts(store, 'room:x')).toEqual(['a']);
+    expect(await presenceEvents(store, 'x')).toHaveLength(600);
   });
 
   test('a join starts at the present end of the log', async () => {

@@ -10,8 +10,4 @@ for index = 1, #clients, 2 do
 end
 redis.call('UNLINK', unpack(KEYS))
 publish()
-if ARGV[1] ~= '' then
-  redis.call(ARGV[1], LOG, '1\nmoved')
-  redis.call(ARGV[1], PRESENCE, '1\nmoved')
-end
 return departed
