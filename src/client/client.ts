@@ -9,7 +9,7 @@ import type { Details, Frame, Link, LinkContext } from './link';
 import { page } from './page';
 import { openPoll } from './poll';
 import { sleep } from './sleep';
-import { alone } from './slots';
+import { alone, slotOf } from './slots';
 import { openStream } from './stream';
 import type { ChatEvents, ClientOptions, Gap, LinkKind, Message, Presence, RoomView, Said, SayOptions } from './types';
 import { openWebSocket } from './websocket';
@@ -57,6 +57,7 @@ export class ChatClient {
     this.#context = {
       http: this.#http,
       kept: this.#kept,
+      takeSlot: slotOf(chat.origin),
       wishes: { echo, presence },
       WebSocket: options.WebSocket ?? (globalThis as { WebSocket?: typeof WebSocket }).WebSocket,
       identify: () => this.#identify(),
@@ -194,7 +195,7 @@ export class ChatClient {
     // A handshake brings its cookie, so it has to be there; the other links ask by themselves.
     if (kind === 'websocket' && this.#kept.cookies && !this.#known) {
       await this.#identify().catch((error: unknown) => {
-        if (!(error instanceof ChatError) || error.code !== 'chat_disabled') throw error;
+        unless('chat_disabled')(error);
         // No chat over HTTP, so no cookies: the socket brings a token.
         this.#kept.cookies = false;
       });
@@ -331,9 +332,9 @@ function randomKey(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join('-');
 }
 
-/** For a refusal that says that what was asked is so already. */
+/** Throws on what is not a refusal of this code. */
 function unless(code: string): (error: unknown) => void {
   return (error) => {
-    if (!(error instanceof ChatError) || error.code !== code) throw error;
+    if ((error as Partial<ChatError>).code !== code) throw error;
   };
 }

@@ -31,9 +31,9 @@ export function isPassing(error: unknown): boolean {
   return error instanceof ChatError && passing.has(error.code);
 }
 
-/** The server does not know the token (any more): a new client has to be made. */
+/** The server does not know the token (any more), `session_unknown` or `session_expired`: a new client has to be made. */
 export function isForgotten(error: unknown): boolean {
-  return error instanceof ChatError && (error.code === 'session_expired' || error.code === 'session_unknown');
+  return error instanceof ChatError && error.code.startsWith('session_');
 }
 
 export function asChatError(error: unknown): ChatError {

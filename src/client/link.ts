@@ -2,6 +2,7 @@
 import { asChatError, ChatError } from './errors';
 import type { Http } from './http';
 import type { Kept } from './kept';
+import type { TakeSlot } from './slots';
 import type { LinkKind } from './types';
 
 /** As the server describes this client. */
@@ -12,7 +13,7 @@ export interface Details {
 }
 
 /** Who a link is before the server has said so. */
-export const NOBODY: Details = { id: '', rooms: [], cursor: '' };
+const NOBODY: Details = { id: '', rooms: [], cursor: '' };
 
 /** What comes by itself. */
 export type Frame = Readonly<Record<string, unknown>>;
@@ -30,10 +31,10 @@ export abstract class Link {
   #resolveOver!: (error: ChatError) => void;
   #resolveOpened!: () => void;
 
-  /** @param details who it is opened as */
+  /** @param details who it is opened as, where that is known already */
   constructor(
     readonly context: LinkContext,
-    public details: Details,
+    public details = NOBODY,
   ) {
     this.signal = this.#abort.signal;
     this.over = new Promise((resolve) => (this.#resolveOver = resolve));
@@ -64,6 +65,13 @@ export abstract class Link {
     this.#resolveOver(asChatError(error));
   }
 
+  /** Over after so many ms of silence, unless the timer is cleared. */
+  protected deadline(ms: number, code = 'unreachable'): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.end(new ChatError(code, 'silence'));
+    }, ms);
+  }
+
   protected isOpen(): void {
     this.#resolveOpened();
   }
@@ -72,6 +80,7 @@ export abstract class Link {
 export interface LinkContext {
   readonly http: Http;
   readonly kept: Kept;
+  readonly takeSlot: TakeSlot;
   readonly wishes: { readonly echo?: boolean | undefined; readonly presence?: boolean | undefined };
   readonly WebSocket: typeof WebSocket | undefined;
   /** Who this client is, asked over HTTP; somebody new where it was nobody yet, or is not known any more. */

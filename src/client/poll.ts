@@ -1,8 +1,6 @@
 /** Polls, one after the other: they go through wherever anything does. */
-import { ChatError } from './errors';
 import { Link, type Details, type Frame, type LinkContext } from './link';
 import { sleep } from './sleep';
-import { takeSlot } from './slots';
 
 /** Seconds that a poll waits for something. */
 const WAIT = 25;
@@ -28,26 +26,23 @@ class PollLink extends Link {
 
   constructor(context: LinkContext, details: Details) {
     super(context, details);
-    this.#poll().catch((error: unknown) => {
-      this.end(error);
-    });
+    this.#poll()
+      .catch((error: unknown) => {
+        this.end(error);
+      })
+      .finally(() => this.#release?.());
   }
 
   async #poll(): Promise<void> {
-    const { http, kept, wishes } = this.context;
+    const { http, kept, takeSlot, wishes } = this.context;
     const { signal } = this;
     let early = 0;
     const over = (): boolean => signal.aborted;
     while (!over()) {
-      this.#release ??= await takeSlot(http.chat.origin);
+      this.#release ??= await takeSlot();
       const wait = this.#release ? WAIT : 0;
       const began = performance.now();
-      const late = setTimeout(
-        () => {
-          this.end(new ChatError('unreachable', 'silence'));
-        },
-        wait * 1000 + http.timeout,
-      );
+      const late = this.deadline(wait * 1000 + http.timeout);
       const params = { method: 'messages', wait, after: kept.cursor, ...wishes };
       const page = (await http.json('', params, signal).finally(() => {
         clearTimeout(late);
@@ -61,10 +56,5 @@ class PollLink extends Link {
       if (wait === 0) await sleep(PAUSE * (0.5 + Math.random()), signal);
       else if (early > 1) await sleep(SOON * Math.random(), signal);
     }
-  }
-
-  protected override end(error: unknown): void {
-    this.#release?.();
-    super.end(error);
   }
 }

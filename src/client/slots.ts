@@ -9,19 +9,35 @@
 
 import { page } from './page';
 
-const SLOTS = 2;
+/** Answers what gives the place back, to be called once; undefined where there is none free. */
+export type TakeSlot = () => Promise<(() => void) | undefined>;
 
-/** Answers what gives the slot back; undefined where there is none free. */
-export async function takeSlot(origin: string): Promise<(() => void) | undefined> {
+/**
+ * A client's place among them. It has one, whichever of its links hold it: so the stream that takes over from a poll
+ * needs no second.
+ */
+export function slotOf(origin: string): TakeSlot {
+  let holders = 0;
+  let place: ReturnType<TakeSlot> | undefined;
+  return async () => {
+    holders += 1;
+    const leave = await (place ??= freePlace(origin));
+    const release = (): void => {
+      if (--holders > 0) return;
+      place = undefined;
+      leave?.();
+    };
+    if (!leave) release();
+    return leave && release;
+  };
+}
+
+async function freePlace(origin: string): ReturnType<TakeSlot> {
   const { document, navigator } = page;
   const locks = navigator?.locks;
   // A program has no tabs; and in a page without locks those tabs wait that are looked at.
   if (!document || !locks) return document?.visibilityState === 'hidden' ? undefined : () => undefined;
-  for (let slot = 0; slot < SLOTS; slot += 1) {
-    const release = await lock(locks, `earshot ${origin} ${String(slot)}`);
-    if (release) return release;
-  }
-  return undefined;
+  return (await lock(locks, `${origin} 0`)) ?? lock(locks, `${origin} 1`);
 }
 
 /** One tab after the other, where the browser can see to that. */
@@ -30,19 +46,16 @@ export function alone<T>(name: string, work: () => Promise<T>): Promise<T> {
   return locks ? locks.request(name, work) : work();
 }
 
-/** A lock is held until the promise settles that its callback answers. */
-function lock(locks: LockManager, name: string): Promise<(() => void) | undefined> {
-  return new Promise((resolve, reject) => {
+/** A lock is held until the promise settles that its callback answers: what settles it is what gives the lock back. */
+function lock(locks: LockManager, name: string): ReturnType<TakeSlot> {
+  return new Promise((resolve) => {
     locks
-      .request(name, { ifAvailable: true }, (granted) => {
-        if (!granted) {
-          resolve(undefined);
-          return undefined;
-        }
-        return new Promise<void>((release) => {
-          resolve(release);
-        });
-      })
-      .catch(reject);
+      .request(`earshot ${name}`, { ifAvailable: true }, (granted) =>
+        granted ? new Promise<void>(resolve) : resolve(undefined),
+      )
+      // A frame in a sandbox may not ask for locks: it has none.
+      .catch(() => {
+        resolve(undefined);
+      });
   });
 }

@@ -1,8 +1,7 @@
 /** Server-sent events, read by fetch: an EventSource shows neither why it was refused nor when it may come back. */
 import { ChatError } from './errors';
 import { refusal } from './http';
-import { Link, type Details, type Frame, type LinkContext } from './link';
-import { takeSlot } from './slots';
+import { Link, type Frame, type LinkContext } from './link';
 
 /** ms of silence after which nobody is there: the server says something every 20 s. */
 const SILENCE = 50_000;
@@ -12,34 +11,31 @@ const SILENCE = 50_000;
  * other tabs have streams enough
  */
 export async function openStream(context: LinkContext): Promise<Link> {
-  const release = await takeSlot(context.http.chat.origin);
+  const release = await context.takeSlot();
   if (!release) throw new ChatError('busy');
-  try {
-    return await new StreamLink(context, await context.identify(), release).open();
-  } catch (error) {
-    release();
-    throw error;
-  }
+  return new StreamLink(context, release).open();
 }
 
 class StreamLink extends Link {
   readonly kind = 'sse';
-  #watch: ReturnType<typeof setTimeout> | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(
-    context: LinkContext,
-    details: Details,
-    readonly release: () => void,
-  ) {
-    super(context, details);
-    this.#expect(context.http.timeout, new ChatError('unusable'));
-    this.#read().catch((error: unknown) => {
-      this.end(error);
-    });
+  constructor(context: LinkContext, release: () => void) {
+    super(context);
+    this.#read()
+      .catch((error: unknown) => {
+        this.end(error);
+      })
+      .finally(() => {
+        clearTimeout(this.#silence);
+        release();
+      });
   }
 
   async #read(): Promise<void> {
     const { http, kept, wishes } = this.context;
+    this.details = await this.context.identify();
+    this.#silence = this.deadline(http.timeout, 'unusable');
     const params = { method: 'messages', stream: 'sse', after: kept.cursor, ...wishes };
     const response = await http.post('', params, this.signal);
     if (!response.body || !response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
@@ -50,7 +46,8 @@ class StreamLink extends Link {
     for (;;) {
       const { done, value } = await reader.read();
       if (done || this.signal.aborted) break;
-      this.#expect(SILENCE, new ChatError('unreachable', 'silence'));
+      clearTimeout(this.#silence);
+      this.#silence = this.deadline(SILENCE);
       const blocks = (rest + value).split('\n\n');
       rest = blocks.pop() ?? '';
       for (const block of blocks) this.#event(block);
@@ -68,19 +65,5 @@ class StreamLink extends Link {
       this.context.kept.cursor = cursor;
       this.context.kept.save();
     }
-  }
-
-  /** Something within this time, or it is over. */
-  #expect(ms: number, otherwise: ChatError): void {
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => {
-      this.end(otherwise);
-    }, ms);
-  }
-
-  protected override end(error: unknown): void {
-    clearTimeout(this.#watch);
-    this.release();
-    super.end(error);
   }
 }

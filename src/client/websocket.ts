@@ -1,6 +1,6 @@
 /** The link that carries both ways. */
 import { ChatError } from './errors';
-import { Link, NOBODY, type Details, type Frame, type LinkContext } from './link';
+import { Link, type Details, type Frame, type LinkContext } from './link';
 import type { Answer } from './parsed';
 
 /** ms between looks whether the other end is there: a browser shows its pages no pings. */
@@ -38,10 +38,8 @@ class WebSocketLink extends Link {
     readonly socket: WebSocket,
     readonly resumes: boolean,
   ) {
-    super(context, NOBODY);
-    this.#timer = setTimeout(() => {
-      this.end(new ChatError('unreachable'));
-    }, context.http.timeout);
+    super(context);
+    this.#timer = this.deadline(context.http.timeout);
     socket.onopen = () => {
       if (resumes) this.#resume();
     };
@@ -106,10 +104,7 @@ class WebSocketLink extends Link {
     this.#asked += 1;
     const messageId = String(this.#asked);
     // How long an action takes is its own business.
-    const late = (): void => {
-      this.end(new ChatError('unreachable', 'silence'));
-    };
-    const timer = event === 'action' ? undefined : setTimeout(late, this.context.http.timeout);
+    const timer = event === 'action' ? undefined : this.deadline(this.context.http.timeout);
     this.#pending.set(messageId, { resolve, reject, timer });
     this.socket.send(JSON.stringify({ event, ...(event === 'action' ? { params } : params), messageId }));
   }
