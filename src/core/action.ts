@@ -57,7 +57,8 @@ export function defineAction<I extends z.ZodObject, Api>(definition: ActionDefin
   };
 }
 
-function parseInputs<I extends z.ZodObject>(inputs: I, params: Readonly<Record<string, unknown>>): z.output<I> {
+function parseInputs<I extends z.ZodObject>(inputs: I, given: Readonly<Record<string, unknown>>): z.output<I> {
+  const params = withoutNulls(inputs, given);
   const result = inputs.safeParse(params);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
@@ -65,6 +66,17 @@ function parseInputs<I extends z.ZodObject>(inputs: I, params: Readonly<Record<s
   if (params[name] === undefined)
     throw new ChatError('invalid_parameter', `${name} is a required parameter for this action`);
   throw new ChatError('invalid_parameter', `${name}: ${issue?.message ?? 'invalid'}`);
+}
+
+/** Null is no value of an input, but the lack of one, unless the input says that it may be null. */
+function withoutNulls(
+  { shape }: z.ZodObject,
+  params: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const lacking = Object.keys(params).filter((name) => {
+    return params[name] === null && Object.hasOwn(shape, name) && !z.safeParse(shape[name] as z.ZodType, null).success;
+  });
+  return lacking.length === 0 ? params : { ...params, ...Object.fromEntries(lacking.map((name) => [name, undefined])) };
 }
 
 /** The actions that a server serves, by name. */

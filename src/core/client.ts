@@ -124,7 +124,7 @@ export class Client {
   }
 
   async roomChange(room: unknown): Promise<string> {
-    if (room === undefined || room === '') throw new ChatError('room_change_needs_room');
+    if (room === undefined || room === null || room === '') throw new ChatError('room_change_needs_room');
     const name = parseRoomName(room);
     if (name !== this.session.room) this.rates.join(this.id, this.peer.remoteIP);
     await this.chat.rooms.changeRoom(this.session, this.connection, name);

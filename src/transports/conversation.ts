@@ -39,8 +39,8 @@ export type Beginning =
   | { readonly as: 'new'; readonly patience: number }
   /** The one that its handshake names. */
   | { readonly as: 'resumed'; readonly params: Arguments }
-  /** It will say who it was before anything else. */
-  | { readonly as: 'nobody' };
+  /** It will say who it was before anything else, within so many ms (0: at any time). */
+  | { readonly as: 'nobody'; readonly patience: number };
 
 /** The other end, and how to be rid of it. */
 export interface SocketPeer {
@@ -57,6 +57,11 @@ export interface SocketPeer {
 
 type Respond = (body: object) => void;
 
+/** Two turns of the event loop later: what came while we were held up has been read by then. */
+function afterReading(work: () => void): void {
+  setImmediate(() => setImmediate(work));
+}
+
 const ANSWERED = Symbol('answered');
 const UNREADABLE: SocketRequest = { event: '', params: {}, messageId: undefined, echoed: {} };
 
@@ -69,6 +74,8 @@ export class Conversation<Api> {
   readonly #actions = new Set<Promise<void>>();
   /** Set while the first request is waited for; told whether it is to resume. */
   #first: ((resumes: boolean) => void) | undefined;
+  /** Set while it may yet say who it was. */
+  #impatience: NodeJS.Timeout | undefined;
   #totalActions = 0;
   /** Requests read so far. */
   #count = 0;
@@ -85,7 +92,9 @@ export class Conversation<Api> {
   ) {
     this.#attachment = new Attachment(options.chat, options.rates, link, (id) => this.#peerOf(id));
     this.#turns = new Turns(peer.pause);
-    if (peer.beginning.as !== 'nobody') this.#turns.add(() => this.#begin(peer.beginning));
+    const { beginning } = peer;
+    if (beginning.as !== 'nobody') this.#turns.add(() => this.#begin(beginning));
+    else if (beginning.patience > 0) this.#becomesSomebody(beginning.patience);
   }
 
   /** The client's id; undefined before it is welcome. */
@@ -142,6 +151,7 @@ export class Conversation<Api> {
     this.#leaving = true;
     this.#over = true;
     this.#first?.(false);
+    clearTimeout(this.#impatience);
     this.#attachment.end(clean);
   }
 
@@ -170,10 +180,20 @@ export class Conversation<Api> {
     this.link.cutOff('try again later');
   }
 
+  #becomesSomebody(withinMs: number): void {
+    const late = (): void => {
+      // Behind what was asked in time, be it that the store takes longer.
+      this.#turns.add(() => {
+        if (!this.#over && this.clientId === undefined) this.link.cutOff('it never resumed');
+        return Promise.resolve();
+      });
+    };
+    this.#impatience = setTimeout(() => afterReading(late), withinMs).unref();
+  }
+
   #firstResumes(withinMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      // Two turns of the event loop more: what came while we were held up is to be read first.
-      const late = (): void => void setImmediate(() => setImmediate(() => this.#first?.(false)));
+      const late = (): void => afterReading(() => this.#first?.(false));
       const timer = setTimeout(late, withinMs);
       this.#first = (resumes) => {
         clearTimeout(timer);

@@ -18,7 +18,10 @@ export interface WebSocketOptions<Api> extends ConversationOptions<Api> {
   readonly guard: Guard;
   readonly origins: Origins;
   readonly identity: Identity;
-  readonly limits: BufferLimits;
+  readonly limits: BufferLimits & {
+    /** ms that who will resume may take to say so. 0: any time. */
+    readonly handshake: number;
+  };
   readonly frameBytes: number;
   readonly draining: () => boolean;
 }
@@ -110,11 +113,11 @@ export class WebSocketDoor<Api> {
    * @throws ChatError session_unknown, repeated_parameter
    */
   #caller(request: IncomingMessage): Caller {
-    const { guard, identity, origins } = this.options;
+    const { guard, identity, origins, limits } = this.options;
     const { resume, after, echo, presence } = queryParams(request);
     const address = origins.address(request);
     const cookie = guard.isAnonymous(request) ? undefined : identity.fromHandshake(request);
-    if (resume === 'true') return { address, cookie, beginning: { as: 'nobody' } };
+    if (resume === 'true') return { address, cookie, beginning: { as: 'nobody', patience: limits.handshake } };
     if (after === undefined) return { address, cookie, beginning: { as: 'new', patience: 0 } };
     const session = identity.tokenOf(request);
     if (session === undefined && !cookie) throw new ChatError('session_unknown');

@@ -12,7 +12,16 @@ import type { SettingsInput } from '../../src/config';
 import { createChat } from '../../src/server';
 import { TcpClient, WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
-import { arrived, cookieSet, HttpClient, refusal, setCookies, texts, type Answer } from '../support/http-client';
+import {
+  arrived,
+  connected,
+  cookieSet,
+  HttpClient,
+  refusal,
+  setCookies,
+  texts,
+  type Answer,
+} from '../support/http-client';
 import { KeptLog } from '../support/logger';
 import { startServer, type ServerOptions, type ServerUnderTest } from '../support/server';
 import { storeSettings } from '../support/store-settings';
@@ -737,12 +746,42 @@ describe('the ways to ask', () => {
   );
 
   test('a wait over 60 is 60', async () => {
+    jest.useFakeTimers({
+      doNotFake: ['nextTick', 'setImmediate', 'setTimeout', 'clearTimeout', 'Date', 'queueMicrotask'],
+    });
+    try {
+      const client = await arrived(server);
+      let isOver = false;
+      const poll = client.ok('messages', { wait: 100_000 }).finally(() => (isOver = true));
+      await eventually(() => server.api.connections.counts()['poll'] === 1);
+      jest.advanceTimersByTime(59_900);
+      await client.id();
+      expect([isOver, server.api.connections.counts()['poll']]).toEqual([false, 1]);
+      jest.advanceTimersByTime(200);
+      expect(await poll).toEqual({ messages: [], cursor: expect.any(String) });
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  test('null in a JSON body is what is left out', async () => {
     const client = await arrived(server);
-    const other = await arrived(server);
-    const poll = client.ok('messages', { wait: 100_000 });
-    await eventually(() => server.api.connections.counts()['poll'] === 1);
-    await other.say('here');
-    expect(texts(await poll)).toEqual(['here']);
+    const speaker = await connected(server);
+    const lack = { room: null, key: null, roomMatchKey: null, roomMatchValue: null };
+    expect(await speaker.say(null, lack)).toMatchObject({ room: 'defaultRoom' });
+    const nothing = { wait: null, after: null, limit: null, echo: null, presence: null, stream: null };
+    const { status, body } = await client.post('messages', nothing);
+    expect([status, texts(body)]).toEqual([200, [null]]);
+    for (const [method, code] of [
+      ['roomAdd', 'room_required'],
+      ['roomChange', 'room_change_needs_room'],
+    ] as const) {
+      expect(await client.post(method, { room: null })).toMatchObject({ status: 400, body: { code } });
+    }
+    expect(await client.post('say', { method: null })).toMatchObject({
+      status: 400,
+      body: { code: 'method_required' },
+    });
   });
 
   test.each([
@@ -755,7 +794,6 @@ describe('the ways to ask', () => {
     ['a list for a room', '{"method":"say","message":"x","room":["a"]}', 'invalid_parameter'],
     ['an object for a key', '{"method":"say","message":"x","key":{}}', 'invalid_parameter'],
     ['a list for a method', '{"method":["say"]}', 'invalid_parameter'],
-    ['null to wait for', '{"method":"messages","wait":null}', 'invalid_parameter'],
     ['a list to wait for', '{"method":"messages","wait":[]}', 'invalid_parameter'],
     ['a list for a cursor', '{"method":"messages","after":["x"]}', 'invalid_parameter'],
     ['a map of rooms with no ids', '{"method":"messages","after":{"den":"x"}}', 'invalid_parameter'],

@@ -280,6 +280,57 @@ test('who says in the handshake that it will resume is nobody until it does: nob
   expect(back.welcome.all).toEqual([]);
 });
 
+describe('who said in the handshake that it will resume', () => {
+  /** Time stands still for everything else that waits. */
+  const until = async (check: () => boolean): Promise<void> => {
+    while (!check()) await new Promise(setImmediate);
+  };
+  beforeEach(() => {
+    jest.useFakeTimers({
+      doNotFake: ['nextTick', 'setImmediate', 'setInterval', 'Date', 'queueMicrotask', 'performance'],
+    });
+  });
+  afterEach(() => jest.useRealTimers());
+
+  test('has the time of a handshake for it', async () => {
+    const { url, log } = await startServer();
+    const bob = await WsClient.connect(url);
+    const [never, wrongly, inTime] = [
+      await WsClient.nobody(url),
+      await WsClient.nobody(url),
+      await WsClient.nobody(url),
+    ];
+    await inTime.data('resume', { session: bob.session });
+    jest.advanceTimersByTime(9900);
+    for (const nobody of [never, wrongly]) {
+      expect(await nobody.ask('resume', { session: 'wrong' })).toMatchObject({ code: 'session_unknown' });
+    }
+    jest.advanceTimersByTime(200);
+    for (const nobody of [never, wrongly]) expect(await nobody.closed).toMatchObject({ code: 1013 });
+    await inTime.say('still here');
+    expect(log.lines).toEqual([]);
+  });
+
+  test('is answered what it asked in that time, however long it takes', async () => {
+    const waiting: (() => void)[] = [];
+    let isSlow = false;
+    const join = async (): Promise<void> => {
+      if (isSlow) await new Promise<void>((resolve) => waiting.push(resolve));
+    };
+    const { url } = await startServer({ middleware: [{ name: 'slow', join }] });
+    const bob = await WsClient.connect(url);
+    const [late, never] = [await WsClient.nobody(url), await WsClient.nobody(url)];
+    isSlow = true;
+    const resumed = late.data('resume', { session: bob.session });
+    await until(() => waiting.length === 1);
+    jest.advanceTimersByTime(10_000);
+    await never.closed;
+    for (const goOn of waiting) goOn();
+    expect(await resumed).toMatchObject({ id: bob.id });
+    await late.say('here again');
+  });
+});
+
 describe('a connection that resumes from its first moment on', () => {
   const cookieOf = (session: string): object => ({ headers: { Cookie: `sessionID=${session}` } });
   const bearerOf = (session: string): object => ({ headers: { Authorization: `Bearer ${session}` } });

@@ -515,6 +515,23 @@ describe('actions', () => {
     });
   });
 
+  test('take null for nothing, unless it is a value of theirs', async () => {
+    const given = defineAction({
+      name: 'given',
+      description: 'tells what it was given',
+      inputs: z.object({ a: z.number().optional(), b: z.number().nullable(), c: z.unknown().optional() }),
+      run: ({ params }) => params,
+    });
+    expect(await given.perform({ a: null, b: null, c: null, constructor: null }, context)).toStrictEqual({
+      a: undefined,
+      b: null,
+      c: null,
+    });
+    await expect(add.perform({ a: null }, context)).rejects.toMatchObject({
+      message: 'a is a required parameter for this action',
+    });
+  });
+
   test('are found by their names, on their transports, and by nothing that objects answer to', () => {
     const actions = new Actions([add]);
     expect(actions.find('add', 'websocket')).toBe(add);

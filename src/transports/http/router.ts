@@ -173,7 +173,7 @@ function paramsOf(request: IncomingMessage, body: unknown): Params {
     request.method === 'POST' ? { ...query, ...bodyParams(request, body) } : { ...query };
   const { accept } = request.headers;
   const lastEventId = request.headers['last-event-id'];
-  if (accept !== undefined && params['stream'] === undefined) {
+  if (accept !== undefined && (params['stream'] ?? undefined) === undefined) {
     if (accept.includes('text/event-stream')) params['stream'] = 'sse';
     else if (accept.includes('application/x-ndjson')) params['stream'] = 'ndjson';
   }
