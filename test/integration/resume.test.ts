@@ -1,6 +1,7 @@
 /** Coming back: any client, on any socket of any node, after whatever place it had; nothing lost, nothing untold. */
 import { z } from 'zod';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
+import { BEGINNING } from '../../src/protocol/entry-id';
 import { MemoryStore } from '../../src/store/memory-store';
 import { distant } from '../support/distant-store';
 import { eventually } from '../support/eventually';
@@ -280,11 +281,80 @@ test('who says in the handshake that it will resume is nobody until it does: nob
   expect(back.welcome.all).toEqual([]);
 });
 
+/** Where the clock is the test's, nothing else may wait by it. */
+async function until(check: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await check())) await new Promise(setImmediate);
+}
+
+describe('who is gone for less than the grace or its TTL', () => {
+  afterEach(() => jest.useRealTimers());
+
+  test('does not flap, however often it drops and on whatever node it is back; who stays away leaves once', async () => {
+    jest.useFakeTimers({ now: Date.now(), doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+    const store = new MemoryStore({ ...usualLimits, messageTTL: 3_600_000 });
+    const general = { nodeLease: 4500, reconnectGrace: 2000 };
+    const config = { general, commonWeb: { httpClientMessageTTL: 4000 } };
+    const nodes = [await startServer({ store, config }), await startServer({ store, config })] as const;
+    const presence = async (): Promise<string[]> => {
+      const { entries } = await store.read('presence:defaultRoom', BEGINNING, 1000);
+      const told = entries.map(({ data }) => JSON.parse(`${data}}`) as { event: string; id: string });
+      return told.map(({ event, id }) => `${event} ${id}`).sort();
+    };
+    const isEmpty = ({ api }: ServerUnderTest): boolean => {
+      const { websocket, socket, stream, poll } = api.connections.counts();
+      return [websocket, socket, stream, poll].every((count) => count === 0);
+    };
+
+    const { url, tcpPort } = nodes[0];
+    let ws = await WsClient.connect(url);
+    let page = await WsClient.connect(url, '/primus');
+    // Its line is why nobody waits to see whether it will resume.
+    let tcp = await TcpClient.connect(tcpPort, 'detailsView');
+    const sessions = [ws, page, tcp].map(({ session }) => session);
+    const [poller, waiting, reader] = [new HttpClient(url), new HttpClient(url), new HttpClient(url)];
+    const web = [poller, waiting, reader];
+    const ids = [ws.id, page.id, tcp.id, ...(await Promise.all(web.map((client) => client.id())))];
+    const joins = ids.map((id) => `join ${id}`).sort();
+
+    // Twelve times are longer than two leases of a node, and two TTLs of an HTTP client.
+    for (let time = 1; time <= 12; time += 1) {
+      const there = nodes[time % 2] ?? nodes[0];
+      ws.abandon();
+      page.socket.close(1001);
+      // An end by FIN would be a goodbye.
+      tcp.socket.resetAndDestroy();
+      for (const client of web) client.abandon();
+      await until(() => nodes.every(isEmpty));
+      jest.advanceTimersByTime(900);
+
+      ws = await WsClient.nobody(there.url);
+      await ws.data('resume', { session: sessions[0] });
+      page = await WsClient.nobody(there.url);
+      await page.data('resume', { session: sessions[1] });
+      tcp = await TcpClient.connect(there.tcpPort, `resume ${sessions[2] ?? ''}`);
+      for (const client of web) client.url = there.url;
+      await poller.ok('messages');
+      waiting.ok('messages', { wait: 60 }).catch(() => undefined);
+      await reader.stream('sse');
+      await until(() => there.api.connections.counts()['poll'] === 1);
+      expect(await presence()).toEqual(joins);
+    }
+    const members = Object.keys((await nodes[0].api.chatRoom.roomStatus('defaultRoom')).members);
+    expect(members.sort()).toEqual([...ids].sort());
+
+    for (const client of [ws, page, tcp, ...web]) client.abandon();
+    await until(() => nodes.every(isEmpty));
+    await until(async () => {
+      jest.advanceTimersByTime(1000);
+      return (await presence()).length >= 2 * ids.length;
+    });
+    jest.advanceTimersByTime(60_000);
+    await new Promise(setImmediate);
+    expect(await presence()).toEqual([...joins, ...ids.map((id) => `leave ${id}`)].sort());
+  });
+});
+
 describe('who said in the handshake that it will resume', () => {
-  /** Time stands still for everything else that waits. */
-  const until = async (check: () => boolean): Promise<void> => {
-    while (!check()) await new Promise(setImmediate);
-  };
   beforeEach(() => {
     jest.useFakeTimers({
       doNotFake: ['nextTick', 'setImmediate', 'setInterval', 'Date', 'queueMicrotask', 'performance'],
