@@ -5,7 +5,7 @@ import { BEGINNING, compareEntryIds, entryIdParts, type EntryId } from '../proto
 import { encodeDirect, encodeStored } from '../protocol/message';
 import { parseRoomName } from '../protocol/room';
 import { LogEntry } from './batch';
-import { openConnection, type ChatConnection, type Peer } from './connection';
+import { OpenConnection, type ChatConnection, type Peer } from './connection';
 import { Counters } from './counters';
 import { clientTopic, roomTopic, type Match, type Topic } from './entry';
 import { Leases } from './leases';
@@ -144,8 +144,8 @@ export class Chat {
     this.tails.close();
   }
 
-  connection(session: Session, peer: Peer): { connection: ChatConnection; flush(): Promise<void> } {
-    return openConnection(session, peer, this);
+  connection(session: Session, peer: Peer): OpenConnection {
+    return new OpenConnection(session, peer, this);
   }
 
   // --- clients ---

@@ -59,86 +59,99 @@ export interface ConnectionChat {
   setAttributes(session: Session, attributes: ReadonlyMap<string, unknown>): Promise<void>;
 }
 
-export interface OpenConnection {
-  readonly connection: ChatConnection;
-  /** Resolves once every attribute assigned so far is in the store. */
-  flush(): Promise<void>;
-}
+/** What every connection has, whatever its client's attributes are: made when somebody asks for it. */
+const members: ReadonlyMap<string, (opened: OpenConnection) => unknown> = new Map<
+  string,
+  (opened: OpenConnection) => unknown
+>([
+  ['fingerprint', ({ peer }) => peer.fingerprint],
+  ['type', ({ peer }) => peer.type],
+  ['params', ({ peer }) => peer.params],
+  ['remoteIP', ({ peer }) => peer.remoteIP],
+  ['remotePort', ({ peer }) => peer.remotePort],
+  ['id', ({ session }) => session.id],
+  ['room', ({ session }) => session.room],
+  ['rooms', ({ session }) => roomsOf(session, false)],
+  ['listening', ({ session }) => roomsOf(session, true)],
+  ['connectedAt', ({ session }) => session.connectedAt],
+  ['sendMessage', (opened) => (message: unknown) => opened.tell(message)],
+  ['set', (opened) => (key: string, value: unknown) => opened.set(key, value)],
+  ['get', (opened) => (key: string) => opened.session.attributes.get(key)],
+  ['destroy', (opened) => () => opened.peer.destroy()],
+]);
 
-export function openConnection(session: Session, peer: Peer, chat: ConnectionChat): OpenConnection {
-  let assigned = new Map<string, unknown>();
+/** One for all connections: there may be a hundred thousand of them. */
+const handler: ProxyHandler<OpenConnection> = {
+  get(opened, key) {
+    if (typeof key === 'symbol') return Reflect.get(opened, key) as unknown;
+    if (key === '_original_connection' || key === '_originalConnection') return opened.connection;
+    const member = members.get(key);
+    return member ? member(opened) : opened.session.attributes.get(key);
+  },
+  has: ({ session }, key) => typeof key === 'string' && (members.has(key) || session.attributes.has(key)),
+  set(opened, key, value) {
+    if (typeof key === 'symbol' || members.has(key)) {
+      throw new TypeError(`connection.${String(key)} cannot be assigned`);
+    }
+    opened.assign(key, value);
+    return true;
+  },
+  deleteProperty(opened, key) {
+    if (typeof key === 'symbol' || members.has(key)) return false;
+    opened.assign(key, null);
+    return true;
+  },
+  defineProperty: () => false,
+  ownKeys: ({ session }) => [...new Set([...members.keys(), ...session.attributes.keys()])],
+  getOwnPropertyDescriptor(opened, key) {
+    if (!handler.has?.(opened, key)) return undefined;
+    const value = handler.get?.(opened, key, opened.connection) as unknown;
+    return { value, enumerable: true, configurable: true };
+  },
+};
 
-  const flush = async (): Promise<void> => {
-    if (assigned.size === 0) return;
-    const attributes = assigned;
-    assigned = new Map();
-    await chat.setAttributes(session, attributes);
-  };
-  const assign = (key: string, value: unknown): void => {
+/** A connection, and what was assigned to it that the store does not have yet. */
+export class OpenConnection {
+  readonly connection = new Proxy(this, handler) as unknown as ChatConnection;
+  #assigned: Map<string, unknown> | undefined;
+
+  constructor(
+    readonly session: Session,
+    readonly peer: Peer,
+    readonly chat: ConnectionChat,
+  ) {}
+
+  async tell(message: unknown): Promise<void> {
+    await this.chat.tell(this.session.id, message);
+  }
+
+  assign(key: string, value: unknown): void {
     if (key === '' || key === 'id' || isReservedName(key)) throw new TypeError(`${key} cannot be an attribute`);
     // Fails here, at the line that is wrong, when the value cannot be kept.
     const json = JSON.stringify(value) as string | undefined;
     const kept = json === undefined ? null : (JSON.parse(json) as unknown);
-    if (kept === null) session.attributes.delete(key);
-    else session.attributes.set(key, kept);
-    assigned.set(key, kept);
-  };
+    this.session.setAttribute(key, kept);
+    this.#assigned ??= new Map();
+    this.#assigned.set(key, kept);
+  }
 
-  const own = {
-    fingerprint: peer.fingerprint,
-    type: peer.type,
-    params: peer.params,
-    remoteIP: peer.remoteIP,
-    remotePort: peer.remotePort,
-    get id() {
-      return session.id;
-    },
-    get room() {
-      return session.room;
-    },
-    get rooms() {
-      return roomsOf(session, false);
-    },
-    get listening() {
-      return roomsOf(session, true);
-    },
-    get connectedAt() {
-      return session.connectedAt;
-    },
-    sendMessage: async (message: unknown) => {
-      await chat.tell(session.id, message);
-    },
-    set: (key: string, value: unknown) => {
-      assign(key, value);
-      return flush();
-    },
-    get: (key: string) => session.attributes.get(key),
-    destroy: () => {
-      peer.destroy();
-    },
-  };
+  set(key: string, value: unknown): Promise<void> {
+    this.assign(key, value);
+    return this.flush();
+  }
 
-  const connection: ChatConnection = new Proxy<object>(own, {
-    get(target, key) {
-      if (key === '_original_connection' || key === '_originalConnection') return connection;
-      if (typeof key === 'symbol' || Object.hasOwn(target, key)) return Reflect.get(target, key) as unknown;
-      return session.attributes.get(key);
-    },
-    has: (target, key) => Object.hasOwn(target, key) || (typeof key === 'string' && session.attributes.has(key)),
-    set(target, key, value) {
-      if (typeof key === 'symbol' || Object.hasOwn(target, key)) {
-        throw new TypeError(`connection.${String(key)} cannot be assigned`);
-      }
-      assign(key, value);
-      return true;
-    },
-    deleteProperty(target, key) {
-      if (typeof key === 'symbol' || Object.hasOwn(target, key)) return false;
-      assign(key, null);
-      return true;
-    },
-  }) as ChatConnection;
-  return { connection, flush };
+  /** Resolves once every attribute assigned so far is in the store. */
+  async flush(): Promise<void> {
+    const attributes = this.#assigned;
+    if (!attributes) return;
+    this.#assigned = undefined;
+    await this.chat.setAttributes(this.session, attributes);
+  }
+
+  /** What `console.log(connection)` shows: of a proxy it would be what is behind it. */
+  [Symbol.for('nodejs.util.inspect.custom')](this: object): object {
+    return { ...this };
+  }
 }
 
 export function roomsOf(session: Session, listening: boolean): string[] {

@@ -17,24 +17,44 @@ export interface Hearer {
   close(reason: string): void;
 }
 
+const NO_ATTRIBUTES: ReadonlyMap<string, unknown> = new Map();
+const NO_PLACES: ReadonlyMap<Topic, EntryId> = new Map();
+const NOTHING_PENDING: ClientRecord['pending'] = { generation: 0, places: NO_PLACES };
+
+/** What few clients have is not made for the others: there is one of these for everybody who is connected. */
 export class Session {
   readonly rooms = new Map<string, HeardRoom>();
-  readonly attributes = new Map<string, unknown>();
-  readonly hearers = new Set<Hearer>();
+  /** Another list with every change, so that whoever goes through one may change it. */
+  hearers: readonly Hearer[] = [];
   /** The current room. */
   room: string | null = null;
   version = 0;
   connectedAt = 0;
   /** How this client's former record was lost, when it had one. */
   revived: 'expired' | 'reset' | undefined;
-  places: ReadonlyMap<Topic, EntryId> = new Map();
-  pending: ClientRecord['pending'] = { generation: 0, places: new Map() };
+  places = NO_PLACES;
+  pending = NOTHING_PENDING;
   /** Own writes under way: what the store announces meanwhile is likely our own doing. */
   writing = 0;
   /** Made by the request at hand; it stands in its rooms for a short time only until it comes back. */
   isNew = false;
+  #attributes: Map<string, unknown> | undefined;
 
   constructor(readonly id: string) {}
+
+  get attributes(): ReadonlyMap<string, unknown> {
+    return this.#attributes ?? NO_ATTRIBUTES;
+  }
+
+  /** @param value null removes it */
+  setAttribute(key: string, value: unknown): void {
+    if (value === null) {
+      this.#attributes?.delete(key);
+      return;
+    }
+    this.#attributes ??= new Map();
+    this.#attributes.set(key, value);
+  }
 
   /** A value as `roomMatchKey` sees it: the id, or an attribute that an action set. Nothing else can be matched. */
   matched(key: string): string | undefined {
@@ -47,13 +67,13 @@ export class Session {
 
   enter(room: string, heard: HeardRoom): void {
     this.rooms.set(room, heard);
-    for (const hearer of [...this.hearers]) hearer.roomAdded(room, heard);
+    for (const hearer of this.hearers) hearer.roomAdded(room, heard);
   }
 
   exit(room: string): void {
     if (!this.rooms.delete(room)) return;
     if (this.room === room) this.room = null;
-    for (const hearer of [...this.hearers]) hearer.roomRemoved(room);
+    for (const hearer of this.hearers) hearer.roomRemoved(room);
   }
 
   /** Takes over what the store has; rooms whose join is still under way stay out until that is done. */
@@ -63,8 +83,7 @@ export class Session {
     this.revived = record.revived;
     this.places = record.places;
     this.pending = record.pending;
-    this.attributes.clear();
-    for (const [key, value] of record.attributes) this.attributes.set(key, value);
+    this.#attributes = record.attributes.size > 0 ? new Map(record.attributes) : undefined;
     for (const room of [...this.rooms.keys()]) if (!record.rooms.has(room)) this.exit(room);
     for (const [room, { listening, floor }] of record.rooms) {
       if (floor === undefined) continue;

@@ -59,7 +59,7 @@ export class Sessions {
 
   /** Every session that something hears for here. */
   heard(): Session[] {
-    return [...this.#up.values()].filter(({ session }) => session.hearers.size > 0).map(({ session }) => session);
+    return [...this.#up.values()].filter(({ session }) => session.hearers.length > 0).map(({ session }) => session);
   }
 
   /** Every session that this node's lease holds in its rooms. */
@@ -138,7 +138,7 @@ export class Sessions {
   ): Promise<Session> {
     const live = await this.#goLive(session);
     live.idleSince = undefined;
-    live.session.hearers.add(hearer);
+    live.session.hearers = [...live.session.hearers, hearer];
     if (!hold) return live.session;
     clearTimeout(live.grace);
     const isFirst = live.holds === 0 && live.grace === undefined;
@@ -158,8 +158,10 @@ export class Sessions {
   /** @param clean the client said that it goes; otherwise it may be back within the grace */
   detach(session: Session, hearer: Hearer, { held, clean }: { held: boolean; clean: boolean }): void {
     const live = this.#up.get(session.id);
-    if (!session.hearers.delete(hearer) || live?.session !== session) return;
-    if (session.hearers.size === 0) live.idleSince = performance.now();
+    if (!session.hearers.includes(hearer)) return;
+    session.hearers = session.hearers.filter((other) => other !== hearer);
+    if (live?.session !== session) return;
+    if (session.hearers.length === 0) live.idleSince = performance.now();
     if (!held) return;
     live.holds -= 1;
     if (live.holds > 0 || this.#closed) return;
@@ -203,7 +205,7 @@ export class Sessions {
     clearInterval(this.#timer);
     for (const live of this.#up.values()) {
       clearTimeout(live.grace);
-      for (const hearer of [...live.session.hearers]) hearer.close('the server is shutting down');
+      for (const hearer of live.session.hearers) hearer.close('the server is shutting down');
       if (live.tail) this.options.tails.release(live.tail, watcher);
     }
     this.#up.clear();

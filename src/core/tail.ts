@@ -33,6 +33,8 @@ export async function readBatch(store: Store, topic: Topic, after: EntryId, limi
   return new Batch(entries, loss, last?.id ?? place, last !== undefined && last.id !== slice.state?.last);
 }
 
+type Batches = Map<EntryId, Batch | Promise<Batch>>;
+
 export class Tail implements Follower {
   #ring: LogEntry[] = [];
   #ringLength = 0;
@@ -41,7 +43,7 @@ export class Tail implements Follower {
   #startSeq = 0;
   /** What the log is known to end with. */
   #last: EntryId = BEGINNING;
-  #batches = new Map<EntryId, Batch | Promise<Batch>>();
+  #batches: Batches | undefined;
   readonly #readers = new Set<Reader>();
   #waving = false;
   #resync: Promise<void> | undefined;
@@ -85,11 +87,12 @@ export class Tail implements Follower {
    * @param address who asks; for reads from the store it waits its turn
    */
   batch(after: EntryId, address: string): Batch | Promise<Batch> {
-    const known = this.#batches.get(after);
+    const batches = (this.#batches ??= new Map<EntryId, Batch | Promise<Batch>>());
+    const known = batches.get(after);
     if (known) return known;
-    const batch = this.#fromRing(after) ?? this.#fromStore(after, address);
-    if (this.#batches.size >= BATCHES) this.#batches.clear();
-    this.#batches.set(after, batch);
+    const batch = this.#fromRing(after) ?? this.#fromStore(after, address, batches);
+    if (batches.size >= BATCHES) batches.clear();
+    batches.set(after, batch);
     return batch;
   }
 
@@ -105,8 +108,7 @@ export class Tail implements Follower {
     return last && new Batch(entries, undefined, last.id, last.id !== this.#last);
   }
 
-  #fromStore(after: EntryId, address: string): Promise<Batch> {
-    const batches = this.#batches;
+  #fromStore(after: EntryId, address: string, batches: Batches): Promise<Batch> {
     const reading = this.reads.run(address, () => readBatch(this.store, this.topic, after));
     reading.then(
       (batch) => {
@@ -177,7 +179,7 @@ export class Tail implements Follower {
     this.#ring.push(entry);
     this.#ringLength += entry.json.length;
     this.#last = entry.id;
-    this.#batches.clear();
+    this.#batches?.clear();
     if (this.#ring.length > RING_ENTRIES * 1.25) this.#drop(this.#ring.length - RING_ENTRIES);
     // Down to half of it, so that not every entry that comes moves all the others.
     if (this.#ringLength > RING_LENGTH) this.#drop(this.#countOf(this.#ringLength - RING_LENGTH / 2));
@@ -215,7 +217,7 @@ export class Tail implements Follower {
     this.#start = at;
     this.#startSeq = entryIdParts(at).seq;
     this.#last = at;
-    this.#batches.clear();
+    this.#batches?.clear();
   }
 
   #has(id: EntryId): boolean {

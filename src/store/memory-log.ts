@@ -8,6 +8,7 @@ export class MemoryLog {
   /** Dropped entries leave from the front; `#first` skips them until enough have gone to be worth moving the rest. */
   #entries: Entry[] = [];
   #first = 0;
+  #last: EntryId;
   #lastMs: number;
   #lastSeq = 0;
   #trimmed = 0;
@@ -20,21 +21,24 @@ export class MemoryLog {
   ) {
     this.#lastMs = now();
     this.#born = formatEntryId(this.#lastMs, 0);
+    this.#last = this.#born;
   }
 
   get state(): LogState {
-    return { last: formatEntryId(this.#lastMs, this.#lastSeq), born: this.#born, trimmed: this.#trimmed };
+    return { last: this.#last, born: this.#born, trimmed: this.#trimmed };
   }
 
   get spokenIn(): boolean {
     return this.#lastSeq > 0;
   }
 
-  append(entry: NewEntry): Entry {
-    const prev = formatEntryId(this.#lastMs, this.#lastSeq);
+  append({ data, speaker, match }: NewEntry): Entry {
+    const prev = this.#last;
     this.#lastMs = Math.max(this.now(), this.#lastMs);
     this.#lastSeq += 1;
-    const stored: Entry = { ...entry, id: formatEntryId(this.#lastMs, this.#lastSeq), prev };
+    this.#last = formatEntryId(this.#lastMs, this.#lastSeq);
+    // One shape for all of them.
+    const stored: Entry = { id: this.#last, prev, data, speaker, match };
     this.#entries.push(stored);
     this.budget.add(weightOf(stored));
     this.expire();

@@ -34,10 +34,10 @@ interface StoredClient {
   room: string | null;
   readonly rooms: Map<string, RecordedRoom>;
   /** As JSON, so that no caller shares an object with the store. */
-  readonly attributes: Map<string, string>;
-  readonly places: Map<Topic, EntryId>;
+  attributes: Map<string, string> | undefined;
+  places: Map<Topic, EntryId> | undefined;
   generation: number;
-  pending: ReadonlyMap<Topic, EntryId>;
+  pending: ReadonlyMap<Topic, EntryId> | undefined;
   expiresAt: number;
   log: MemoryLog | undefined;
   /** As it was last counted. */
@@ -230,7 +230,7 @@ export class MemoryStore implements Store {
     const stored = this.#client(id);
     if (!stored) return Promise.resolve(undefined);
     const attributes = new Map<string, unknown>();
-    for (const [key, json] of stored.attributes) attributes.set(key, JSON.parse(json));
+    for (const [key, json] of stored.attributes ?? []) attributes.set(key, JSON.parse(json));
     return Promise.resolve({
       version: stored.version,
       connectedAt: stored.connectedAt,
@@ -239,7 +239,7 @@ export class MemoryStore implements Store {
       rooms: new Map(stored.rooms),
       attributes,
       places: new Map(stored.places),
-      pending: { generation: stored.generation, places: stored.pending },
+      pending: { generation: stored.generation, places: stored.pending ?? new Map() },
     });
   }
 
@@ -258,10 +258,10 @@ export class MemoryStore implements Store {
         revived: undefined,
         room: null,
         rooms: new Map(),
-        attributes: new Map(),
-        places: new Map(),
+        attributes: undefined,
+        places: undefined,
         generation: 0,
-        pending: new Map(),
+        pending: undefined,
         expiresAt: 0,
         log: undefined,
         bytes: 0,
@@ -277,14 +277,14 @@ export class MemoryStore implements Store {
         continue;
       }
       stored.rooms.delete(room);
-      stored.places.delete(roomTopic(room));
-      stored.places.delete(presenceTopic(room));
+      stored.places?.delete(roomTopic(room));
+      stored.places?.delete(presenceTopic(room));
     }
     for (const [key, value] of change.attributes ?? []) {
-      if (value === null || value === undefined) stored.attributes.delete(key);
-      else stored.attributes.set(key, JSON.stringify(value));
+      if (value === null || value === undefined) stored.attributes?.delete(key);
+      else (stored.attributes ??= new Map<string, string>()).set(key, JSON.stringify(value));
     }
-    for (const [topic, place] of change.places ?? []) stored.places.set(topic, place);
+    if (change.places) moveTo(stored, change.places);
     this.#weigh(stored);
     if (stored.version === 0 || change.room !== undefined || change.rooms || change.attributes) {
       stored.version += 1;
@@ -303,9 +303,7 @@ export class MemoryStore implements Store {
   deliver(id: string, delivery: Delivery, ttlMs: number): Promise<number | undefined> {
     const stored = this.#client(id);
     if (!stored) return Promise.resolve(undefined);
-    if (delivery.from === stored.generation) {
-      for (const [topic, place] of delivery.confirmed) stored.places.set(topic, place);
-    }
+    if (delivery.from === stored.generation) moveTo(stored, delivery.confirmed);
     stored.generation += 1;
     stored.pending = new Map(delivery.pending);
     stored.expiresAt = this.now() + ttlMs;
@@ -380,7 +378,7 @@ export class MemoryStore implements Store {
 
   #weigh(stored: StoredClient): void {
     let bytes = COST.client + COST.membership * stored.rooms.size;
-    for (const [key, json] of stored.attributes) bytes += bytesOf(key) + bytesOf(json);
+    for (const [key, json] of stored.attributes ?? []) bytes += bytesOf(key) + bytesOf(json);
     this.#budget.add(bytes - stored.bytes);
     stored.bytes = bytes;
   }
@@ -419,6 +417,11 @@ export class MemoryStore implements Store {
       this.#budget.add(-COST.once - bytesOf(key));
     }
   }
+}
+
+function moveTo(stored: StoredClient, places: ReadonlyMap<Topic, EntryId>): void {
+  stored.places ??= new Map();
+  for (const [topic, place] of places) stored.places.set(topic, place);
 }
 
 /** Like a full Redis: refuses whole, and lets go all the same. */

@@ -1,5 +1,6 @@
 /** How many may be connected, in all and from one address; who is one too many is told so, and goes. */
 import type { Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { ChatError } from '../protocol/errors';
 import { networkOf } from '../core/network';
 
@@ -45,7 +46,7 @@ export class Admission {
 
   /** Counts the socket until it closes, or refuses it. */
   #admits(socket: Socket, perAddress: number, farewell: (error: ChatError) => string): boolean {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroyIt);
     const { connections } = this.limits;
     const address = networkOf(socket.remoteAddress ?? '');
     const own = this.#ofAddress.get(address) ?? new Set();
@@ -55,12 +56,14 @@ export class Admission {
       return false;
     }
     this.#open += 1;
-    socket.once('close', () => {
-      this.#open -= 1;
-    });
+    socket.on('close', this.#left);
     if (perAddress > 0) this.#watch(socket, address, own);
     return true;
   }
+
+  readonly #left = (): void => {
+    this.#open -= 1;
+  };
 
   #watch(socket: Socket, address: string, own: Set<Socket>): void {
     own.add(socket);
@@ -105,4 +108,9 @@ export class Admission {
       this.#told -= 1;
     });
   }
+}
+
+/** As a listener: one for all sockets. */
+export function destroyIt(this: Duplex): void {
+  this.destroy();
 }

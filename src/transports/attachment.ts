@@ -27,11 +27,12 @@ export class Attachment {
     readonly chat: Chat,
     readonly rates: Rates,
     readonly link: SocketLink,
-    readonly peerOf: (id: string) => Peer,
-  ) {
-    link.onDrained = () => {
-      this.#current?.pusher.drained();
-    };
+    readonly participant: { peerOf(id: string): Peer },
+  ) {}
+
+  /** The peer has taken what it was sent. */
+  drained(): void {
+    this.#current?.pusher.drained();
   }
 
   get current(): Attached | undefined {
@@ -60,7 +61,7 @@ export class Attachment {
   ): Promise<Attached> {
     const { chat, rates, link } = this;
     const session = await chat.sessions.live(loaded);
-    const client = new Client(chat, session, this.peerOf(session.id), rates);
+    const client = new Client(chat, session, this.participant.peerOf(session.id), rates);
     const listener = { session, client, echo: echo ?? chat.settings.echo };
     const pusher = new Pusher(chat, link, listener, presence);
     await chat.sessions.attach(session, pusher, true, held);

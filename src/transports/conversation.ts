@@ -44,15 +44,43 @@ export type Beginning =
 
 /** The other end, and how to be rid of it. */
 export interface SocketPeer {
-  readonly beginning: Beginning;
+  readonly link: SocketLink;
+  readonly dialect: Dialect;
   readonly remoteIP: string;
   readonly remotePort: number;
   /** Who the handshake's cookie says it is. */
   readonly cookie: Credential | undefined;
   /** The client asked to go, and all its answers are out. */
-  readonly goodbye: () => void;
+  goodbye(): void;
   /** Reading stops or goes on, when more is asked than is answered. */
-  readonly pause: (paused: boolean) => void;
+  pause(paused: boolean): void;
+}
+
+class ClientPeer implements Peer {
+  constructor(
+    readonly socket: SocketPeer,
+    readonly sticky: StickyParams,
+    readonly id: string,
+  ) {}
+
+  get type(): Peer['type'] {
+    return this.socket.dialect.type;
+  }
+  get fingerprint(): string {
+    return this.socket.cookie?.id ?? this.id;
+  }
+  get remoteIP(): string {
+    return this.socket.remoteIP;
+  }
+  get remotePort(): number {
+    return this.socket.remotePort;
+  }
+  get params(): Peer['params'] {
+    return this.sticky.values;
+  }
+  destroy(): void {
+    this.socket.link.cutOff('destroyed');
+  }
 }
 
 type Respond = (body: object) => void;
@@ -68,10 +96,12 @@ const UNREADABLE: SocketRequest = { event: '', params: {}, messageId: undefined,
 export class Conversation<Api> {
   readonly sticky = new StickyParams();
   readonly #attachment: Attachment;
-  /** Rooms that it came into by connecting. */
-  readonly #implicit = new Set<string>();
+  /** The room that it came into by connecting. */
+  #implicit: string | undefined;
   readonly #turns: Turns;
-  readonly #actions = new Set<Promise<void>>();
+  /** It has to say who it was. */
+  readonly #isNobody: boolean;
+  #actions: Set<Promise<void>> | undefined;
   /** Set while the first request is waited for; told whether it is to resume. */
   #first: ((resumes: boolean) => void) | undefined;
   /** Set while it may yet say who it was. */
@@ -86,15 +116,19 @@ export class Conversation<Api> {
 
   constructor(
     readonly options: ConversationOptions<Api>,
-    readonly link: SocketLink,
-    readonly dialect: Dialect,
     readonly peer: SocketPeer,
+    beginning: Beginning,
   ) {
-    this.#attachment = new Attachment(options.chat, options.rates, link, (id) => this.#peerOf(id));
-    this.#turns = new Turns(peer.pause);
-    const { beginning } = peer;
+    this.#attachment = new Attachment(options.chat, options.rates, peer.link, this);
+    this.#turns = new Turns(peer);
+    this.#isNobody = beginning.as === 'nobody';
     if (beginning.as !== 'nobody') this.#turns.add(() => this.#begin(beginning));
     else if (beginning.patience > 0) this.#becomesSomebody(beginning.patience);
+  }
+
+  /** The peer has taken what it was sent, and can be pushed to again. */
+  drained(): void {
+    this.#attachment.drained();
   }
 
   /** The client's id; undefined before it is welcome. */
@@ -127,14 +161,14 @@ export class Conversation<Api> {
     this.#first?.(false);
     const respond = this.#responder(undefined, messageCount);
     this.#turns.add(() => {
-      respond(this.dialect.errorOf(error, UNREADABLE));
+      respond(this.peer.dialect.errorOf(error, UNREADABLE));
       return Promise.resolve();
     });
   }
 
   /** All that was asked has been answered. */
   get idle(): boolean {
-    return this.#turns.idle && this.#actions.size === 0;
+    return this.#turns.idle && this.#pendingActions === 0;
   }
 
   /** Reads no more, and resolves when all that was asked has been answered. */
@@ -142,7 +176,7 @@ export class Conversation<Api> {
     this.#leaving = true;
     this.#first?.(false);
     await this.#turns.done;
-    await Promise.all(this.#actions);
+    if (this.#actions) await Promise.all(this.#actions);
   }
 
   /** @param clean the client said that it goes; a dropped link keeps its rooms for the grace */
@@ -176,15 +210,15 @@ export class Conversation<Api> {
   #turnAway(error: unknown, text: string): void {
     this.#log(error, text);
     const { code, message } = asChatError(error);
-    this.link.send(JSON.stringify({ error: message, code, context: 'api' }));
-    this.link.cutOff('try again later');
+    this.peer.link.send(JSON.stringify({ error: message, code, context: 'api' }));
+    this.peer.link.cutOff('try again later');
   }
 
   #becomesSomebody(withinMs: number): void {
     const late = (): void => {
       // Behind what was asked in time, be it that the store takes longer.
       this.#turns.add(() => {
-        if (!this.#over && this.clientId === undefined) this.link.cutOff('it never resumed');
+        if (!this.#over && this.clientId === undefined) this.peer.link.cutOff('it never resumed');
         return Promise.resolve();
       });
     };
@@ -209,9 +243,9 @@ export class Conversation<Api> {
     try {
       const token = chat.tokens.issue(Date.now());
       const id = chat.tokens.id(token);
-      const session = await chat.welcome(id, this.#peerOf(id));
+      const session = await chat.welcome(id, this.peerOf(id));
       const { room } = session;
-      if (room !== null) this.#implicit.add(room);
+      this.#implicit = room ?? undefined;
       const { pusher } = await this.#attachment.become(session, {});
       if (this.#over) return;
       this.#greet({ id, room, session: token });
@@ -223,7 +257,7 @@ export class Conversation<Api> {
 
   /** The first words, whoever the connection is. */
   #greet(who: object): void {
-    this.link.send(JSON.stringify({ welcome: this.options.welcomeMessage, context: 'api', ...who }));
+    this.peer.link.send(JSON.stringify({ welcome: this.options.welcomeMessage, context: 'api', ...who }));
   }
 
   /** Its first words are still to come. A call, as TypeScript sees no change of a field while something is awaited. */
@@ -231,28 +265,19 @@ export class Conversation<Api> {
     return this.clientId === undefined && !this.#isNobody;
   }
 
-  get #isNobody(): boolean {
-    return this.peer.beginning.as === 'nobody';
+  /** The other end, as that client. */
+  peerOf(id: string): Peer {
+    return new ClientPeer(this.peer, this.sticky, id);
   }
 
-  #peerOf(id: string): Peer {
-    const { remoteIP, remotePort, cookie } = this.peer;
-    return {
-      type: this.dialect.type,
-      fingerprint: cookie?.id ?? id,
-      remoteIP,
-      remotePort,
-      params: this.sticky.values,
-      destroy: () => {
-        this.link.cutOff('destroyed');
-      },
-    };
+  get #pendingActions(): number {
+    return this.#actions?.size ?? 0;
   }
 
   #responder(own: unknown, messageCount: number): Respond {
     const messageId = own ?? randomUUID();
     return (body) => {
-      if (!this.#over) this.link.send(JSON.stringify({ ...body, context: 'response', messageCount, messageId }));
+      if (!this.#over) this.peer.link.send(JSON.stringify({ ...body, context: 'response', messageCount, messageId }));
     };
   }
 
@@ -265,7 +290,7 @@ export class Conversation<Api> {
         if (data !== ANSWERED) respond({ status: 'OK', data });
       } catch (error) {
         this.#log(error, 'a verb failed');
-        respond(this.dialect.errorOf(asChatError(error), request));
+        respond(this.peer.dialect.errorOf(asChatError(error), request));
       }
     }, bytes);
   }
@@ -277,10 +302,19 @@ export class Conversation<Api> {
     const { current } = this.#attachment;
     if (!current) throw new ChatError(this.#isNobody ? 'session_unknown' : 'shutting_down');
     const { client, pusher } = current;
-    const counts = { totalActions: this.#totalActions, pendingActions: this.#actions.size };
+    const counts = { totalActions: this.#totalActions, pendingActions: this.#pendingActions };
     const details = (): object => ({ ...counts, cursor: pusher.cursor });
     const documentation = (): object => this.options.actions.documentation();
-    return verb({ client, implicit: this.#implicit, details, documentation }, request.params);
+    const cameWith = (room: unknown): boolean => this.#cameWith(room);
+    return verb({ client, cameWith, details, documentation }, request.params);
+  }
+
+  /** True once. */
+  #cameWith(room: unknown): boolean {
+    if (room !== this.#implicit || this.#implicit === undefined) return false;
+    const there = this.#attachment.current?.client.session.rooms.has(this.#implicit) ?? false;
+    this.#implicit = undefined;
+    return there;
   }
 
   async #resume({ params }: SocketRequest, respond: Respond): Promise<typeof ANSWERED> {
@@ -307,9 +341,9 @@ export class Conversation<Api> {
     // It comes into all its rooms anew, so it is a join: one after the other would be many for the price of a line.
     if (this.clientId === undefined) rates.joinOfAddress(this.peer.remoteIP);
     else rates.join(this.clientId, this.peer.remoteIP);
-    const resumed = await findResumed(chat, params, this.peer.cookie, (id) => this.#peerOf(id));
+    const resumed = await findResumed(chat, params, this.peer.cookie, (id) => this.peerOf(id));
     const { client, pusher } = await this.#attachment.become(resumed.session, wishes);
-    this.#implicit.clear();
+    this.#implicit = undefined;
     const data = { id: client.id, rooms: roomsOf(client.session, false), recovered: true, cursor: resumed.cursor };
     const start = async (): Promise<void> => {
       if (!this.#over) await pusher.start(resumed.places);
@@ -321,7 +355,7 @@ export class Conversation<Api> {
   #quit(): void {
     void this.settled().then(() => {
       if (this.#over) return;
-      this.link.send(JSON.stringify({ status: 'Bye!', context: 'api' }));
+      this.peer.link.send(JSON.stringify({ status: 'Bye!', context: 'api' }));
       this.peer.goodbye();
       this.end(true);
     });
@@ -334,14 +368,15 @@ export class Conversation<Api> {
       respond({ error: message, code, retryAfter });
     };
     this.#totalActions += 1;
-    if (this.#actions.size >= this.options.simultaneousActions) {
+    if (this.#pendingActions >= this.options.simultaneousActions) {
       fail(new ChatError('too_many_pending'));
       return;
     }
     // After what was read before it, and holding up nothing that comes after.
     const running = this.#turns.done.then(() => this.#run(request, respond)).catch(fail);
-    this.#actions.add(running);
-    void running.then(() => this.#actions.delete(running));
+    const actions = (this.#actions ??= new Set());
+    actions.add(running);
+    void running.then(() => actions.delete(running));
   }
 
   async #run({ params }: SocketRequest, respond: Respond): Promise<void> {
@@ -352,7 +387,7 @@ export class Conversation<Api> {
     }
     const { client } = current;
     const { actions, api } = this.options;
-    const action = actions.find(params['action'], this.dialect.type);
+    const action = actions.find(params['action'], this.peer.dialect.type);
     const result = await action.perform(params, {
       client,
       api,

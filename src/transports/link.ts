@@ -14,30 +14,34 @@ export interface BufferLimits {
   readonly stuck: number;
 }
 
+/** Whose link it is: the socket's peer. One object with methods, because there is one of these for every connection. */
+export interface LinkOwner {
+  /** Ends the socket in the way of its protocol. */
+  cut(reason: string): void;
+  /** The peer has taken what it was sent, and can be pushed to again. */
+  drained(): void;
+}
+
 /** Bytes of answers that wait for the end of a turn. */
 const TOGETHER = 16_384;
 
 export class SocketLink implements PushLink {
-  /** The peer has taken what it was sent, and can be pushed to again. */
-  onDrained: (() => void) | undefined;
   #congested = false;
   #ended = false;
   #written = 0;
-  #sending: Buffer[] = [];
+  #sending: Buffer[] | undefined;
   #sendingBytes = 0;
+  /** One function for all its writes, so that Node can call it once for many. */
+  #taken: (() => void) | undefined;
 
-  /** @param cut ends the socket in the way of its protocol */
+  /** To be ended when the socket is closed. */
   constructor(
     readonly socket: Socket,
     readonly format: PushFormat,
     readonly limits: BufferLimits,
     readonly slow: SlowPeers,
-    readonly cut: (reason: string) => void,
-  ) {
-    socket.once('close', () => {
-      this.end();
-    });
-  }
+    readonly owner: LinkOwner,
+  ) {}
 
   get congested(): boolean {
     return this.#congested;
@@ -66,31 +70,34 @@ export class SocketLink implements PushLink {
   send(json: string): void {
     if (this.#ended) return;
     const bytes = this.frame(json);
-    this.#sending.push(bytes);
+    if (this.#sending) this.#sending.push(bytes);
+    else this.#sending = [bytes];
     this.#sendingBytes += bytes.length;
     // What may be too much for the peer is counted at once.
-    if (this.#congested || this.#sendingBytes > TOGETHER) this.#flush();
-    else if (this.#sending.length === 1) setImmediate(this.#flush);
+    if (this.#congested || this.#sendingBytes > TOGETHER) this.flush();
+    else if (this.#sending.length === 1) setImmediate(flush, this);
   }
 
   push(bytes: Buffer): void {
-    if (this.#sending.length === 0) {
+    if (!this.#sending) {
       this.#write(bytes);
       return;
     }
     this.#sending.push(bytes);
     this.#sendingBytes += bytes.length;
-    this.#flush();
+    this.flush();
   }
 
-  readonly #flush = (): void => {
-    const [first] = this.#sending;
-    if (!first) return;
-    const bytes = this.#sending.length === 1 ? first : Buffer.concat(this.#sending, this.#sendingBytes);
-    this.#sending = [];
+  /** What waits for the end of the turn goes out now. */
+  flush(): void {
+    const sending = this.#sending;
+    if (!sending) return;
+    const [first] = sending;
+    const bytes = first && sending.length === 1 ? first : Buffer.concat(sending, this.#sendingBytes);
+    this.#sending = undefined;
     this.#sendingBytes = 0;
     this.#write(bytes);
-  };
+  }
 
   #write(bytes: Buffer): void {
     const { socket } = this;
@@ -99,7 +106,7 @@ export class SocketLink implements PushLink {
     const full = bufferSoft > 0 && socket.writableLength + bytes.length > bufferSoft;
     this.#written += bytes.length;
     // Not 'drain': a limit below the socket's own high-water mark would never see it.
-    if (full) socket.write(bytes, this.#taken);
+    if (full) socket.write(bytes, (this.#taken ??= () => this.#whenTaken()));
     else socket.write(bytes);
 
     const unsent = socket.writableLength;
@@ -115,7 +122,7 @@ export class SocketLink implements PushLink {
 
   /** Nothing more goes out: what follows a close frame, or a goodbye, would be a breach of the protocol. */
   end(): void {
-    this.#flush();
+    this.flush();
     this.#ended = true;
     this.slow.remove(this);
   }
@@ -123,14 +130,17 @@ export class SocketLink implements PushLink {
   cutOff(reason: string): void {
     if (this.#ended) return;
     this.end();
-    this.cut(reason);
+    this.owner.cut(reason);
   }
 
-  /** One function for all writes, so that Node can call it once for many. */
-  readonly #taken = (): void => {
+  #whenTaken(): void {
     if (this.#ended || !this.#congested || this.socket.writableLength > this.limits.bufferSoft) return;
     this.#congested = false;
     this.slow.remove(this);
-    this.onDrained?.();
-  };
+    this.owner.drained();
+  }
+}
+
+function flush(link: SocketLink): void {
+  link.flush();
 }

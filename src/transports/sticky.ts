@@ -8,8 +8,11 @@ const MAX_PARAMS = 100;
 const MAX_BYTES = 65_536;
 
 export class StickyParams {
-  /** Without a prototype: clients name the keys. */
-  readonly values: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  #values: Record<string, unknown> | undefined;
+
+  get values(): Readonly<Record<string, unknown>> {
+    return this.#values ?? NONE;
+  }
 
   /**
    * Acts at once, because the next line's messageId may be one of these; the answer waits its turn. Undefined when the
@@ -21,7 +24,7 @@ export class StickyParams {
       case 'paramAdd':
         return this.#add(key, value);
       case 'paramDelete':
-        if (typeof key === 'string') Reflect.deleteProperty(this.values, key);
+        if (typeof key === 'string' && this.#values) Reflect.deleteProperty(this.#values, key);
         return nothing;
       case 'paramView': {
         const found = typeof key === 'string' ? this.values[key] : undefined;
@@ -32,7 +35,7 @@ export class StickyParams {
         return () => all;
       }
       case 'paramsDelete':
-        for (const name of Object.keys(this.values)) Reflect.deleteProperty(this.values, name);
+        this.#values = undefined;
         return nothing;
       default:
         return undefined;
@@ -53,7 +56,8 @@ export class StickyParams {
     const bytes = sizeOf(key, value);
     const total = this.#bytes() - (key in this.values ? sizeOf(key, this.values[key]) : 0) + bytes;
     if (total > MAX_BYTES) return refusing(`params have ${String(MAX_BYTES)} bytes at most, all together`);
-    this.values[key] = value ?? null;
+    this.#values ??= empty();
+    this.#values[key] = value ?? null;
     return nothing;
   }
 
@@ -63,6 +67,10 @@ export class StickyParams {
     return bytes;
   }
 }
+
+/** Without a prototype: clients name the keys. */
+const empty = (): Record<string, unknown> => Object.create(null) as Record<string, unknown>;
+const NONE = Object.freeze(empty());
 
 const nothing = (): null => null;
 

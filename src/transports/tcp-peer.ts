@@ -3,9 +3,9 @@ import type { Socket } from 'node:net';
 import { asChatError, ChatError } from '../protocol/errors';
 import { LineSplitter, LineTooLong } from '../protocol/lines';
 import { parseTcpLine, type TcpRequest } from '../protocol/tcp-request';
-import { Conversation, type ConversationOptions, type Dialect } from './conversation';
+import { Conversation, type Beginning, type ConversationOptions, type Dialect, type SocketPeer } from './conversation';
 import { parseJson } from './http/params';
-import { SocketLink, type BufferLimits } from './link';
+import { SocketLink, type BufferLimits, type LinkOwner } from './link';
 import { requestOf, SaidWords, type Arguments, type SocketRequest } from './request';
 import type { SlowPeers } from './slow-peers';
 import type { StickyParams } from './sticky';
@@ -35,8 +35,11 @@ const FIRST_LINE = 20;
 const FAREWELL = 5000;
 const COURTESY = 1000;
 
-export class TcpPeer<Api> {
-  readonly #link: SocketLink;
+const BEGINNING: Beginning = { as: 'new', patience: FIRST_LINE };
+
+export class TcpPeer<Api> implements SocketPeer, LinkOwner {
+  readonly link: SocketLink;
+  readonly remotePort: number;
   readonly #conversation: Conversation<Api>;
   readonly #lines: LineSplitter;
   #first = true;
@@ -45,26 +48,14 @@ export class TcpPeer<Api> {
 
   constructor(
     readonly socket: Socket,
-    address: string,
+    readonly remoteIP: string,
     readonly options: ConversationOptions<Api> & { readonly limits: BufferLimits; readonly lineBytes: number },
     slow: SlowPeers,
   ) {
     this.#lines = new LineSplitter(options.lineBytes);
-    this.#link = new SocketLink(socket, 'tcp', options.limits, slow, () => {
-      this.#conversation.end(false);
-      this.#end(COURTESY);
-    });
-    this.#conversation = new Conversation(options, this.#link, dialect, {
-      remoteIP: address,
-      remotePort: socket.remotePort ?? 0,
-      cookie: undefined,
-      beginning: { as: 'new', patience: FIRST_LINE },
-      goodbye: () => this.#end(FAREWELL),
-      pause: (paused) => {
-        if (paused && !this.#deaf) socket.pause();
-        else socket.resume();
-      },
-    });
+    this.remotePort = socket.remotePort ?? 0;
+    this.link = new SocketLink(socket, 'tcp', options.limits, slow, this);
+    this.#conversation = new Conversation(options, this, BEGINNING);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     // The peer has said all that it will; it may listen still.
     socket.on('end', () => {
@@ -73,13 +64,43 @@ export class TcpPeer<Api> {
         this.#end(FAREWELL);
       });
     });
-    socket.on('close', () => this.#conversation.end(false));
+    socket.on('close', () => {
+      this.link.end();
+      this.#conversation.end(false);
+    });
+  }
+
+  get dialect(): Dialect {
+    return dialect;
+  }
+
+  /** Only a handshake brings one. */
+  get cookie(): undefined {
+    return undefined;
+  }
+
+  drained(): void {
+    this.#conversation.drained();
+  }
+
+  cut(): void {
+    this.#conversation.end(false);
+    this.#end(COURTESY);
+  }
+
+  goodbye(): void {
+    this.#end(FAREWELL);
+  }
+
+  pause(paused: boolean): void {
+    if (paused && !this.#deaf) this.socket.pause();
+    else this.socket.resume();
   }
 
   /** The server goes: what was asked is answered, and the client told. */
   restart(): void {
     const close = (): void => {
-      this.#link.send(JSON.stringify({ status: 'Bye!', context: 'api' }));
+      this.link.send(JSON.stringify({ status: 'Bye!', context: 'api' }));
       this.#conversation.end(false);
       this.#end(FAREWELL);
     };
@@ -90,7 +111,7 @@ export class TcpPeer<Api> {
 
   #end(withinMs: number): void {
     this.#deaf = true;
-    this.#link.end();
+    this.link.end();
     this.socket.resume();
     this.socket.end();
     setTimeout(() => this.socket.destroy(), withinMs).unref();

@@ -2,7 +2,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { asChatError, type ChatError } from '../protocol/errors';
-import type { Admission } from './admission';
+import { destroyIt, type Admission } from './admission';
 import type { ConversationOptions } from './conversation';
 import type { BufferLimits } from './link';
 import { SlowPeers } from './slow-peers';
@@ -72,7 +72,7 @@ export class TcpDoor<Api> {
 
   #accept(socket: net.Socket): void {
     // Over TLS it is another socket than the one that was admitted.
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroyIt);
     const address = socket.remoteAddress ?? '';
     try {
       this.options.rates.newClient(address);

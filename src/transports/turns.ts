@@ -23,14 +23,16 @@ function isOverdue(): boolean {
   return false;
 }
 
+const DONE = Promise.resolve();
+
 export class Turns {
-  #last: Promise<void> = Promise.resolve();
+  #last = DONE;
   #waiting = 0;
   #bytes = 0;
   #paused = false;
 
-  /** @param pause called with true when so much waits that no more should come, with false when half of it is done */
-  constructor(readonly pause: (paused: boolean) => void) {}
+  /** @param reader its `pause` is called with true when so much waits that no more should come, with false when half of it is done */
+  constructor(readonly reader: { pause(paused: boolean): void }) {}
 
   get idle(): boolean {
     return this.#waiting === 0;
@@ -62,6 +64,6 @@ export class Turns {
     const halfDone = this.#waiting <= MANY / 2 && this.#bytes <= MANY_BYTES / 2;
     if (this.#paused ? !halfDone : !full) return;
     this.#paused = !this.#paused;
-    this.pause(this.#paused);
+    this.reader.pause(this.#paused);
   }
 }

@@ -7,8 +7,8 @@ import { countOf, SaidWords, textOf, type Arguments } from './request';
 /** What a verb works on. */
 export interface VerbContext {
   readonly client: Client;
-  /** Rooms that it came into by connecting: saying so once more is no mistake, clients of ActionHero do. */
-  readonly implicit: Set<string>;
+  /** Whether it came into the room by connecting: to ask for it once more is no mistake then, clients of ActionHero do. */
+  readonly cameWith: (room: unknown) => boolean;
   /** What the socket knows of itself, for `detailsView`. */
   readonly details: () => object;
   /** Of the actions. */
@@ -28,8 +28,8 @@ export const verbs: ReadonlyMap<string, Verb> = new Map<string, Verb>([
   ],
   [
     'roomAdd',
-    async ({ client, implicit }, { room }) => {
-      if (typeof room === 'string' && implicit.delete(room) && client.session.rooms.has(room)) return true;
+    async ({ client, cameWith }, { room }) => {
+      if (cameWith(room)) return true;
       await client.roomAdd(room);
       return true;
     },

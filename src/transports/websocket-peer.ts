@@ -1,11 +1,11 @@
 /** One open WebSocket: JSON frames, and on `/primus` what Primus' clients add to them. */
 import type { Socket } from 'node:net';
-import type { WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { asChatError, ChatError } from '../protocol/errors';
-import { Conversation, type Beginning, type ConversationOptions, type Dialect } from './conversation';
-import { Heartbeat } from './heartbeat';
+import { Conversation, type Beginning, type ConversationOptions, type Dialect, type SocketPeer } from './conversation';
+import { Heartbeat, type Pulse } from './heartbeat';
 import { parseJson } from './http/params';
-import { SocketLink, type BufferLimits } from './link';
+import { SocketLink, type BufferLimits, type LinkOwner } from './link';
 import { requestOf, type Arguments } from './request';
 import type { Credential } from './resume';
 import type { SlowPeers } from './slow-peers';
@@ -31,74 +31,102 @@ const dialect: Dialect = {
 /** ms for a close frame to arrive at a peer that may read nothing any more. */
 const COURTESY = 1000;
 
-export class WebSocketPeer<Api> {
+/** ws' own object, which knows whose it is: so one listener of a kind serves all of them. */
+export class PeerSocket extends WebSocket {
+  peer: WebSocketPeer<unknown> | undefined;
+}
+
+/** What a peer needs of its door. */
+export interface PeerDoor<Api> {
+  readonly options: ConversationOptions<Api> & { readonly limits: BufferLimits };
+  readonly slow: SlowPeers;
+  /** The peer's socket is closed. */
+  left(peer: WebSocketPeer<Api>): void;
+}
+
+/** Is all that its parts ask of it, rather than give each of them a few functions: there may be a hundred thousand. */
+export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
+  readonly link: SocketLink;
   readonly heartbeat: Heartbeat;
-  readonly #link: SocketLink;
+  readonly remoteIP: string;
+  readonly remotePort: number;
+  readonly cookie: Credential | undefined;
   readonly #conversation: Conversation<Api>;
 
   constructor(
-    readonly webSocket: WebSocket,
+    readonly webSocket: PeerSocket,
     socket: Socket,
     readonly flavour: Flavour,
-    options: ConversationOptions<Api> & { readonly limits: BufferLimits },
-    slow: SlowPeers,
+    readonly door: PeerDoor<Api>,
     { address, cookie, beginning }: Caller,
   ) {
     socket.setNoDelay(true);
-    const link = new SocketLink(socket, 'websocket', options.limits, slow, (reason) => {
-      this.#conversation.end(false);
-      webSocket.close(1013, reason);
-      setTimeout(() => webSocket.terminate(), COURTESY).unref();
-    });
-    this.#link = link;
-    this.heartbeat = new Heartbeat(
-      {
-        get unsent() {
-          return link.unsent;
-        },
-        get progress() {
-          return link.progress;
-        },
-        ping: () => this.#ping(),
-        terminate: () => webSocket.terminate(),
-      },
-      performance.now(),
-    );
-    this.#conversation = new Conversation(options, link, dialect, {
-      remoteIP: address,
-      remotePort: socket.remotePort ?? 0,
-      cookie,
-      beginning,
-      goodbye: () => {
-        // A client that asked to go shall not come back by itself.
-        if (flavour === 'primus') link.send(JSON.stringify('primus::server::close'));
-        link.end();
-        webSocket.close(1000);
-      },
-      pause: (paused) => {
-        this.heartbeat.deaf = paused;
-        if (paused) webSocket.pause();
-        else webSocket.resume();
-      },
-    });
+    this.remoteIP = address;
+    this.remotePort = socket.remotePort ?? 0;
+    this.cookie = cookie;
+    this.link = new SocketLink(socket, 'websocket', door.options.limits, door.slow, this);
+    this.heartbeat = new Heartbeat(this, performance.now());
+    this.#conversation = new Conversation(door.options, this, beginning);
+    webSocket.peer = this as WebSocketPeer<unknown>;
+    webSocket.on('error', onError).on('pong', onPong).on('message', onMessage).on('close', onClose);
+  }
 
-    webSocket.on('error', () => webSocket.terminate());
-    webSocket.on('pong', () => this.heartbeat.heard(performance.now()));
-    webSocket.on('message', (data: Buffer, isBinary: boolean) => {
-      this.heartbeat.heard(performance.now());
-      this.#read(data, isBinary);
-    });
-    webSocket.on('close', (code: number) => {
-      // 1001 is a page that goes away, and most of those are being loaded anew.
-      this.#conversation.end(code === 1000 || code === 1005);
-    });
+  get dialect(): Dialect {
+    return dialect;
+  }
+
+  get unsent(): number {
+    return this.link.unsent;
+  }
+
+  get progress(): number {
+    return this.link.progress;
+  }
+
+  ping(): void {
+    if (this.flavour === 'primus') this.link.send(JSON.stringify(`primus::ping::${String(Date.now())}`));
+    else this.webSocket.ping();
+  }
+
+  terminate(): void {
+    this.webSocket.terminate();
+  }
+
+  pause(paused: boolean): void {
+    this.heartbeat.deaf = paused;
+    if (paused) this.webSocket.pause();
+    else this.webSocket.resume();
+  }
+
+  drained(): void {
+    this.#conversation.drained();
+  }
+
+  cut(reason: string): void {
+    this.#conversation.end(false);
+    this.webSocket.close(1013, reason);
+    setTimeout(() => this.webSocket.terminate(), COURTESY).unref();
+  }
+
+  goodbye(): void {
+    // A client that asked to go shall not come back by itself.
+    if (this.flavour === 'primus') this.link.send(JSON.stringify('primus::server::close'));
+    this.link.end();
+    this.webSocket.close(1000);
+  }
+
+  closed(code: number): void {
+    this.link.end();
+    // 1001 is a page that goes away, and most of those are being loaded anew.
+    this.#conversation.end(code === 1000 || code === 1005);
+    this.door.left(this);
   }
 
   /** The server goes: what was asked is answered, and the client comes back, to another node. */
   restart(): void {
     const close = (): void => {
       this.#conversation.end(false);
-      this.#link.end();
+      this.link.end();
       this.webSocket.close(1012, 'service restart');
     };
     // At once where nothing is left to answer: the process may be about to end.
@@ -106,9 +134,9 @@ export class WebSocketPeer<Api> {
     else void this.#conversation.settled().then(close);
   }
 
-  #ping(): void {
-    if (this.flavour === 'primus') this.#link.send(JSON.stringify(`primus::ping::${String(Date.now())}`));
-    else this.webSocket.ping();
+  heard(data: Buffer, isBinary: boolean): void {
+    this.heartbeat.heard(performance.now());
+    this.#read(data, isBinary);
   }
 
   #read(data: Buffer, isBinary: boolean): void {
@@ -139,9 +167,29 @@ export class WebSocketPeer<Api> {
   #primus(frame: string): void {
     if (frame.startsWith('primus::ping::')) {
       this.heartbeat.pingsItself();
-      this.#link.send(JSON.stringify(frame.replace('ping', 'pong')));
+      this.link.send(JSON.stringify(frame.replace('ping', 'pong')));
     } else if (frame === 'primus::id::') {
-      this.#link.send(JSON.stringify(`primus::id::${this.#conversation.clientId ?? ''}`));
+      this.link.send(JSON.stringify(`primus::id::${this.#conversation.clientId ?? ''}`));
     }
   }
+}
+
+function peerOf(webSocket: WebSocket): WebSocketPeer<unknown> | undefined {
+  return webSocket instanceof PeerSocket ? webSocket.peer : undefined;
+}
+
+function onError(this: WebSocket): void {
+  this.terminate();
+}
+
+function onPong(this: WebSocket): void {
+  peerOf(this)?.heartbeat.heard(performance.now());
+}
+
+function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
+  peerOf(this)?.heard(data, isBinary);
+}
+
+function onClose(this: WebSocket, code: number): void {
+  peerOf(this)?.closed(code);
 }

@@ -2,9 +2,10 @@
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
+import { WebSocketServer, type Server as SocketServer, type ServerOptions } from 'ws';
 import { asChatError, ChatError } from '../protocol/errors';
 import type { Origins } from './address';
+import { destroyIt } from './admission';
 import type { ConversationOptions } from './conversation';
 import type { Guard } from './guard';
 import { errorBody } from './http/reply';
@@ -12,7 +13,7 @@ import type { Identity } from './http/identity';
 import { queryParams } from './http/params';
 import type { BufferLimits } from './link';
 import { SlowPeers } from './slow-peers';
-import { WebSocketPeer, type Caller, type Flavour } from './websocket-peer';
+import { PeerSocket, WebSocketPeer, type Caller, type Flavour } from './websocket-peer';
 
 export interface WebSocketOptions<Api> extends ConversationOptions<Api> {
   readonly guard: Guard;
@@ -30,15 +31,16 @@ export interface WebSocketOptions<Api> extends ConversationOptions<Api> {
 const LOOK = 1000;
 
 export class WebSocketDoor<Api> {
-  readonly #server: WebSocketServer;
+  readonly #server: SocketServer<typeof PeerSocket>;
   readonly #peers = new Set<WebSocketPeer<Api>>();
-  readonly #slow: SlowPeers;
+  readonly slow: SlowPeers;
   #looks: NodeJS.Timeout | undefined;
 
   constructor(readonly options: WebSocketOptions<Api>) {
-    this.#slow = new SlowPeers(options.limits.stuck);
+    this.slow = new SlowPeers(options.limits.stuck);
     this.#server = new WebSocketServer({
       noServer: true,
+      WebSocket: PeerSocket,
       clientTracking: false,
       maxPayload: options.frameBytes,
       // A message in thousands of fragments costs more than its bytes say.
@@ -47,7 +49,7 @@ export class WebSocketDoor<Api> {
       // What is compressed cannot be made once for all, and inflating is the attacker's bargain.
       perMessageDeflate: false,
       closeTimeout: 5000,
-    } as ConstructorParameters<typeof WebSocketServer>[0]);
+    } as ServerOptions<typeof PeerSocket>);
   }
 
   get size(): number {
@@ -79,7 +81,7 @@ export class WebSocketDoor<Api> {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, flavour: Flavour): void {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroyIt);
     // node:http gives no other kind; its type leaves it open.
     if (!(socket instanceof Socket)) return;
     let caller: Caller;
@@ -95,16 +97,16 @@ export class WebSocketDoor<Api> {
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      const peer = new WebSocketPeer(webSocket, socket, flavour, this.options, this.#slow, caller);
-      this.#peers.add(peer);
+      this.#peers.add(new WebSocketPeer(webSocket, socket, flavour, this, caller));
       this.#looks ??= this.#look();
-      webSocket.once('close', () => {
-        this.#peers.delete(peer);
-        if (this.#peers.size > 0) return;
-        clearInterval(this.#looks);
-        this.#looks = undefined;
-      });
     });
+  }
+
+  left(peer: WebSocketPeer<Api>): void {
+    this.#peers.delete(peer);
+    if (this.#peers.size > 0) return;
+    clearInterval(this.#looks);
+    this.#looks = undefined;
   }
 
   /**

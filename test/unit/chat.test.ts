@@ -355,7 +355,8 @@ describe('saying', () => {
         ['deep', { a: 1 }],
       ]),
     );
-    bob.session.attributes.set('auth', true).set('level', 3).set('deep', { a: 1 });
+    for (const [key, value] of Object.entries({ auth: true, level: 3, deep: { a: 1 } }))
+      bob.session.setAttribute(key, value);
     const [{ link: atBob }, { link: atEve }] = [await listen(chat, bob), await listen(chat, eve)];
     const tell = (key: string, value: string, message: string) =>
       chat.say(ann, 'defaultRoom', message, { match: { key, value } });
@@ -563,7 +564,7 @@ describe('the store lost everything', () => {
     const ann = await person(chat);
     await join(chat, ann, 'kitchen');
     await chat.setAttributes(ann.session, new Map([['auth', 'true']]));
-    ann.session.attributes.set('auth', 'true');
+    ann.session.setAttribute('auth', 'true');
     const { link } = await listen(chat, ann);
     await chat.broadcast('kitchen', 'before');
     await eventually(() => link.texts.includes('before'));

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { z } from 'zod';
 import { Actions, defineAction } from '../../src/core/action';
 import { Client } from '../../src/core/client';
@@ -453,6 +454,23 @@ describe('the connection that actions see', () => {
     await ann.flush();
     expect((await chat.store.client(ann.id))?.attributes.size).toBe(0);
     expect(ann.details().attributes).toEqual({});
+  });
+
+  test('shows what it is to whoever prints, copies or lists it, and nothing of the chat behind it', async () => {
+    const ann = await clientOf(await startChat());
+    const { connection } = ann;
+    connection['auth'] = 'true';
+    expect({ ...connection }).toMatchObject({ id: ann.id, room: 'defaultRoom', auth: 'true' });
+    expect(JSON.parse(JSON.stringify(connection))).toMatchObject({
+      rooms: ['defaultRoom'],
+      remotePort: 1,
+      auth: 'true',
+    });
+    expect(Object.keys(connection)).not.toContain('_originalConnection');
+    const printed = inspect(connection, { depth: 8 });
+    expect(printed).toContain("auth: 'true'");
+    expect(printed).not.toMatch(/tokens|secret|store/);
+    expect(() => Object.defineProperty(connection, 'hidden', { value: 1 })).toThrow(TypeError);
   });
 
   test('refuses what cannot be kept, at the line that is wrong', async () => {

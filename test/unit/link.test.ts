@@ -29,9 +29,10 @@ async function linked(limits: Partial<BufferLimits>) {
   sockets.push(peer, socket);
   const cuts: string[] = [];
   const all = { ...none, ...limits };
-  const link = new SocketLink(socket, 'tcp', all, new SlowPeers(all.stuck), (reason) => cuts.push(reason));
   let drained = 0;
-  link.onDrained = () => (drained += 1);
+  const owner = { cut: (reason: string) => cuts.push(reason), drained: () => (drained += 1) };
+  const link = new SocketLink(socket, 'tcp', all, new SlowPeers(all.stuck), owner);
+  socket.on('close', () => link.end());
   let read = 0;
   peer.on('data', (chunk) => (read += chunk.length));
   peer.pause();
@@ -173,7 +174,7 @@ test('after its end nothing goes out, and nobody is cut off any more', async () 
 
 test('turns are taken one after the other, and reading rests while too many wait', async () => {
   const rests: boolean[] = [];
-  const turns = new Turns((paused) => rests.push(paused));
+  const turns = new Turns({ pause: (paused) => rests.push(paused) });
   const done: number[] = [];
   let let1stGo = (): void => {};
   const gate = new Promise<void>((resolve) => (let1stGo = resolve));
@@ -194,7 +195,7 @@ test('turns are taken one after the other, and reading rests while too many wait
 
 test('reading rests as well while what waits is large', async () => {
   const rests: boolean[] = [];
-  const turns = new Turns((paused) => rests.push(paused));
+  const turns = new Turns({ pause: (paused) => rests.push(paused) });
   for (let nth = 0; nth < 20; nth += 1) turns.add(() => Promise.resolve(), 65_536);
   expect(rests).toEqual([true]);
   await turns.done;

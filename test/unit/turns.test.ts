@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Turns } from '../../src/transports/turns';
 
 test('requests that need nothing but the processor leave room for everybody else, and keep their order', async () => {
-  const sockets = Array.from({ length: 20 }, () => new Turns(() => undefined));
+  const sockets = Array.from({ length: 20 }, () => new Turns({ pause: () => undefined }));
   const done: number[][] = sockets.map(() => []);
   const busy = (): void => {
     const until = performance.now() + 2;

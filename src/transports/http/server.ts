@@ -93,7 +93,8 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
   // Longer than the longest poll. Node counts what the peer takes as well, so whoever does not fetch its answer goes.
   server.timeout = 75_000;
   server.maxHeadersCount = 100;
-  server.on('connection', (socket) => firstByteWithin(socket, limits.handshake));
+  const silent = new Silent(limits.handshake);
+  server.on('connection', (socket) => silent.add(socket));
   limits.admission.guard(server, limits.connectionsPerAddress, refusal);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -135,14 +136,34 @@ function wholeAnswer(status: string, error: ChatError): string {
   return `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** headersTimeout starts with the first byte: a peer that sends none would stay for ever. */
-function firstByteWithin(socket: Socket, ms: number): void {
-  if (ms === 0) return;
-  const timer = setTimeout(() => {
-    if (socket.bytesRead === 0) socket.destroy();
-  }, ms);
-  timer.unref();
-  socket.once('close', () => {
-    clearTimeout(timer);
-  });
+/**
+ * headersTimeout starts with the first byte: a peer that sends none would stay for ever. Looked at by one timer for all:
+ * one of each its own would stay with the connection for as long as it is open.
+ */
+class Silent {
+  /** By the steady clock, in the order of their coming. */
+  readonly #since = new Map<Socket, number>();
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor(readonly ms: number) {}
+
+  add(socket: Socket): void {
+    if (this.ms === 0) return;
+    this.#since.set(socket, performance.now());
+    this.#looking ??= setInterval(() => this.#look(), Math.min(this.ms, 1000)).unref();
+  }
+
+  #look(): void {
+    const late = performance.now() - this.ms;
+    for (const [socket, since] of this.#since) {
+      if (socket.bytesRead === 0 && !socket.destroyed) {
+        if (since > late) continue;
+        socket.destroy();
+      }
+      this.#since.delete(socket);
+    }
+    if (this.#since.size > 0) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
 }
