@@ -47,7 +47,8 @@ export class Rooms {
     await this.options.middleware.join(connection, room, listening);
 
     // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
-    const intent = this.options.sessions().write(session, intention(room, listening));
+    const change = { ...intention(room, listening), mostRooms: roomsPerClient };
+    const intent = this.options.sessions().write(session, change);
     return this.#join(session, connection, room, { listening, revived, intent });
   }
 
@@ -94,18 +95,23 @@ export class Rooms {
   ): Promise<HeardRoom> {
     const { listening, revived, intent, current } = options;
     const { store, settings, sessions } = this.options;
-    const [joined] = await Promise.all([
-      store.join({
-        room,
-        client: session.id,
-        listening,
-        holders: this.#holders(session, connection),
-        create: (settings.createRoomsOnJoin && !this.options.full()) || room === settings.defaultRoom,
-        // Whom the store forgot hears the new log from its beginning: it was there all the time.
-        ...(revived === 'reset' ? { rejoinFrom: BEGINNING } : {}),
-      }),
-      intent,
-    ]);
+    const joining = store.join({
+      room,
+      client: session.id,
+      listening,
+      holders: this.#holders(session, connection),
+      create: (settings.createRoomsOnJoin && !this.options.full()) || room === settings.defaultRoom,
+      // Whom the store forgot hears the new log from its beginning: it was there all the time.
+      ...(revived === 'reset' ? { rejoinFrom: BEGINNING } : {}),
+    });
+    const [joined] = await Promise.all([joining, intent]).catch(async (error: unknown) => {
+      // Others that it asked for at the same time were too many already.
+      if (error instanceof ChatError && error.code === 'too_many_rooms') {
+        await joining;
+        await store.leave(room, session.id);
+      }
+      throw error;
+    });
     if (joined.outcome === 'no_room') {
       await this.#forgetRoom(session, room);
       throw settings.createRoomsOnJoin ? new ChatError('capacity') : new ChatError('room_not_found');

@@ -146,6 +146,8 @@ export interface ClientChange {
   readonly rooms?: ReadonlyMap<string, RecordedRoom | null>;
   readonly attributes?: ReadonlyMap<string, unknown>;
   readonly places?: ReadonlyMap<Topic, EntryId>;
+  /** Refused as a whole when the client would hear more rooms than this: what it asks for at once is counted together. */
+  readonly mostRooms?: number;
 }
 
 /** One answer to a client that keeps no cursor: where it starts, and where it will be when it is known to have come. */
@@ -241,6 +243,7 @@ export interface Store {
   /**
    * Writes and renews a record; undefined when there is none and `create` is false. Announced to followers of the
    * client's topic, unless it changes no more than `places`.
+   * @throws ChatError too_many_rooms
    */
   writeClient(
     id: string,

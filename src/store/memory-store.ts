@@ -249,6 +249,10 @@ export class MemoryStore implements Store {
     options: { readonly ttlMs: number; readonly create: boolean },
   ): Promise<Written | undefined> {
     let stored = this.#client(id);
+    const { mostRooms } = change;
+    if (mostRooms && new Set([...(stored?.rooms.keys() ?? []), ...(change.rooms?.keys() ?? [])]).size > mostRooms) {
+      return Promise.reject(new ChatError('too_many_rooms', String(mostRooms)));
+    }
     if (!stored) {
       if (!options.create) return Promise.resolve(undefined);
       if (this.#budget.full) return full();

@@ -6,6 +6,7 @@ import { Admission } from '../../src/transports/admission';
 import { TcpClient, WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { connected } from '../support/http-client';
+import { twoNodes } from '../support/nodes';
 import { startServer } from '../support/server';
 
 test('one bucket for one client, whatever it comes by', async () => {
@@ -27,6 +28,30 @@ test('one bucket for one client, whatever it comes by', async () => {
     code: 'too_many_requests',
     retryAfter: expect.any(Number),
   });
+});
+
+test('rooms of one client are counted, also those that it asks for at the same time on two nodes', async () => {
+  const { here, there } = await twoNodes({ config: { limits: { roomsPerClient: 4 } } });
+  const http = await connected(here);
+  const asked = [1, 2, 3, 4, 5, 6, 7, 8].map((nth) => {
+    http.url = nth % 2 ? here.url : there.url;
+    return http.post('roomAdd', { room: `r${String(nth)}` });
+  });
+  const codes = (await Promise.all(asked)).map(({ body }) => body['code'] ?? body['status']);
+  expect(codes.filter((code) => code === 'OK')).toHaveLength(3);
+  expect(new Set(codes)).toEqual(new Set(['OK', 'too_many_rooms']));
+  const details = (await http.ok('detailsView'))['details'] as {
+    readonly id: string;
+    readonly rooms: readonly string[];
+  };
+  const { id, rooms } = details;
+  expect(rooms).toHaveLength(4);
+  // Nobody is left standing in a room whose join was refused.
+  for (let nth = 1; nth <= 8; nth += 1) {
+    const room = `r${String(nth)}`;
+    const members = (await here.api.chatRoom.roomStatus(room).catch(() => ({ members: {} }))).members;
+    expect([room, id in members]).toEqual([room, rooms.includes(room)]);
+  }
 });
 
 test('requests of one connection are done one after the other, and a great many end it', async () => {

@@ -2,6 +2,7 @@
 import { presenceTopic, roomTopic, type Topic } from '../../core/entry';
 import type { ClientChange, ClientRecord, Delivery, RecordedRoom, Written } from '../../core/store';
 import type { EntryId } from '../../protocol/entry-id';
+import { ChatError } from '../../protocol/errors';
 import { listOf, type Context, type Reply } from './context';
 
 /** Fields of many have a letter in front: r:<room> its entry, a:<attribute> JSON, p:<topic> the place in it. */
@@ -38,10 +39,12 @@ export class Clients {
     for (const [topic, place] of change.places ?? []) set.push(`p:${topic}`, place);
 
     const counts = change.room !== undefined || change.rooms !== undefined || change.attributes !== undefined;
-    const flags = [options.create ? '1' : '0', counts ? '1' : '0'];
+    const { mostRooms = 0 } = change;
+    const flags = [options.create ? '1' : '0', counts ? '1' : '0', mostRooms];
     const parameters = [publish, milliseconds(options.ttlMs), ...flags, removed.length, ...removed, ...set];
     const reply = (await calls.script('writeClient', keys.client(id), parameters)) as Reply;
     if (reply === null) return undefined;
+    if (reply === 0) throw new ChatError('too_many_rooms', String(mostRooms));
     const [version = 0, connectedAt = 0] = listOf(reply).map(Number);
     if (counts) this.#announce(id, version);
     return { version, connectedAt };

@@ -1,5 +1,6 @@
 import type { Topic } from '../../../src/core/entry';
 import { BEGINNING } from '../../../src/protocol/entry-id';
+import type { ChatError } from '../../../src/protocol/errors';
 import { eventually } from '../../support/eventually';
 import type { Make } from '../store';
 import { Ear, tell, texts, told } from './given';
@@ -92,6 +93,34 @@ export function clientFacts(make: Make): void {
     });
     await store.writeClient('c1', { attributes: new Map([['a', null]]), revived: 'reset' }, keep);
     expect(await store.client('c1')).toMatchObject({ attributes: new Map([['b', 2]]), revived: 'reset' });
+  });
+
+  test('no more rooms than a change allows, of however many changes at once', async () => {
+    const { store, second } = await make();
+    const into = (room: string, mostRooms?: number) => ({
+      rooms: new Map([[room, { listening: false, floor: undefined }]]),
+      ...(mostRooms === undefined ? {} : { mostRooms }),
+    });
+    await store.writeClient('c1', into('x', 3), keep);
+    const stores = [store, await second()];
+    const outcomes = await Promise.all(
+      [1, 2, 3, 4, 5, 6].map((nth) =>
+        stores[nth % 2]!.writeClient('c1', into(`r${String(nth)}`, 3), keep).then(
+          () => 'written',
+          (error: unknown) => ({ code: (error as ChatError).code, message: (error as ChatError).message }),
+        ),
+      ),
+    );
+    const refusal = { code: 'too_many_rooms', message: 'you are in too many rooms (3 at most)' };
+    expect(outcomes.filter((outcome) => outcome === 'written')).toHaveLength(2);
+    expect(outcomes.filter((outcome) => outcome !== 'written')).toEqual([refusal, refusal, refusal, refusal]);
+    expect((await store.client('c1'))!.rooms.size).toBe(3);
+    // The record of a client that nobody has is not made by what is refused; rooms it has already are no more.
+    await expect(store.writeClient('c2', into('x', 0.5), keep)).rejects.toMatchObject({ code: 'too_many_rooms' });
+    expect(await store.client('c2')).toBeUndefined();
+    await store.writeClient('c1', into('x', 3), keep);
+    await store.writeClient('c1', into('y'), keep);
+    expect((await store.client('c1'))!.rooms.size).toBe(4);
   });
 
   test('names are only names', async () => {

@@ -1,18 +1,36 @@
--- KEYS record, log   ARGV publish, ttl, create, counts as a change, number of fields to remove, those, fields and values
+-- KEYS record, log
+-- ARGV publish, ttl, create, counts as a change, most rooms or 0, number of fields to remove, those, fields and values
+local removed = tonumber(ARGV[6])
+local firstSet = 7 + removed
+
 local state = redis.call('HMGET', KEYS[1], 'v', 'at')
 local version, at = tonumber(state[1] or 0), state[2]
+if version == 0 and ARGV[3] ~= '1' then return false end
+
+local most = tonumber(ARGV[5])
+if most > 0 then
+  local heard, count = {}, 0
+  local function hear(field)
+    if string.sub(field, 1, 2) ~= 'r:' or heard[field] then return end
+    heard[field] = true
+    count = count + 1
+  end
+  if version > 0 then
+    for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do hear(field) end
+  end
+  for index = firstSet, #ARGV, 2 do hear(ARGV[index]) end
+  if count > most then return 0 end
+end
+
 if version == 0 then
-  if ARGV[3] ~= '1' then return false end
   redis.call('UNLINK', KEYS[1], KEYS[2])
   at = nowText
   redis.call('HSET', KEYS[1], 'at', at)
 end
-
-local removed = tonumber(ARGV[5])
-for first = 6, 5 + removed, 1000 do
-  redis.call('HDEL', KEYS[1], unpack(ARGV, first, math.min(first + 999, 5 + removed)))
+for first = 7, firstSet - 1, 1000 do
+  redis.call('HDEL', KEYS[1], unpack(ARGV, first, math.min(first + 999, firstSet - 1)))
 end
-for first = 6 + removed, #ARGV, 1000 do
+for first = firstSet, #ARGV, 1000 do
   redis.call('HSET', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
 
