@@ -7,8 +7,10 @@
 export * from './kit';
 export { actions } from '../actions';
 export { middleware } from '../middleware';
-export { createChat, createServer } from './server';
-export type { ChatServer, ChatServerOptions, MountedChat, MountedHandler } from './server';
+export { createChat } from './compose';
+export type { ChatServerOptions, MountedChat, MountedHandler } from './compose';
+export { createServer } from './server';
+export type { ChatServer } from './server';
 export { Api } from './api';
 export type { MemberDetails, RoomStatus, SocketRoomStatus, SpeakingConnection } from './api';
 export { ConfigError, createConfig, loadConfig, maskConfig, printConfig, settings } from './config';

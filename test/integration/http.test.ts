@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { actions as earshotActions } from '../../actions';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
 import type { SettingsInput } from '../../src/config';
-import { createChat } from '../../src/server';
+import { createChat } from '../../src/compose';
 import { TcpClient, WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import {

@@ -1,6 +1,7 @@
 /** A whole server on free ports, with limits out of the way, closed after each test file's tests. */
 import { actions } from '../../actions';
-import { createServer, type ChatServer, type ChatServerOptions } from '../../src/server';
+import type { ChatServerOptions } from '../../src/compose';
+import { createServer, type ChatServer } from '../../src/server';
 import type { SettingsInput } from '../../src/config';
 import { KeptLog } from './logger';
 
