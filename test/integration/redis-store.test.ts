@@ -120,6 +120,22 @@ describe('RedisStore in Redis', () => {
     expect((await store.read('room:x', BEGINNING, 10)).entries).toHaveLength(10);
   });
 
+  test('what is too old is not read, though no append has dropped it yet', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix });
+    await told(store, 'room:x', 'made');
+    const [state, log] = [`${prefix}{room:x}:room`, `${prefix}{room:x}:log`];
+    const old = Date.now() - 2 * usualLimits.messageTTL;
+    const ids = [`${old}-1`, `${old}-2`, `${Date.now()}-3`];
+    await admin.del(log);
+    await admin.hset(state, 'born', `${old}-0`, 'last', ids[2] ?? '');
+    for (const [index, id] of ids.entries()) await admin.xadd(log, id, 'p', ids[index - 1] ?? `${old}-0`, 'd', id);
+    for (const after of [BEGINNING, `${old}-1`]) {
+      expect((await store.read('room:x', after, 10)).entries.map(({ id }) => id)).toEqual([ids[2]]);
+    }
+    expect((await store.history('room:x', undefined, 10)).map(({ id }) => id)).toEqual([ids[2]]);
+  });
+
   test('what somebody else publishes is thrown away and counted', async () => {
     const prefix = freshPrefix();
     const store = await openRedisStore({ prefix });

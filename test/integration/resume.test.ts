@@ -1,13 +1,17 @@
 /** Coming back: any client, on any socket of any node, after whatever place it had; nothing lost, nothing untold. */
+import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
 import { BEGINNING } from '../../src/protocol/entry-id';
+import type { GapReason } from '../../src/protocol/message';
 import { MemoryStore } from '../../src/store/memory-store';
 import { distant } from '../support/distant-store';
 import { eventually } from '../support/eventually';
-import { HttpClient } from '../support/http-client';
+import { connected, HttpClient, type Query } from '../support/http-client';
 import { deployments, twoNodes } from '../support/nodes';
+import { keysUnder, sharedRedis } from '../support/redis';
 import { startServer, type ServerUnderTest } from '../support/server';
+import { redisSettings } from '../support/store-settings';
 import { usualLimits } from '../support/stores';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
 
@@ -148,6 +152,81 @@ test('a place that is nonsense is refused, and nothing changes', async () => {
   expect(await ann.data('detailsView')).toMatchObject({ id, rooms: ['defaultRoom'] });
 });
 
+/** The keys of a room, as an accident treats them. */
+class RoomInRedis {
+  readonly #redis = new Redis(sharedRedis());
+  readonly #kept = new Map<string, Buffer>();
+
+  constructor(readonly prefix: string) {}
+
+  async keep(): Promise<void> {
+    for (const key of await this.#keys()) this.#kept.set(key, await this.#redis.dumpBuffer(key));
+  }
+
+  /** All of it is lost. */
+  async remove(): Promise<void> {
+    await this.#redis.del(...(await this.#keys()));
+  }
+
+  /** As a replica has it that lagged, or a snapshot; at once, or who is there would make the room anew. */
+  async rewind(): Promise<void> {
+    const change = this.#redis.multi().del(...(await this.#keys()));
+    for (const [key, value] of this.#kept) change.restore(key, 60_000, value);
+    await change.exec();
+  }
+
+  /** What was said has had its time. */
+  async expire(): Promise<void> {
+    await this.#redis.xtrim(`${this.prefix}:log`, 'MAXLEN', 0);
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+
+  #keys(): Promise<string[]> {
+    return keysUnder(this.#redis, this.prefix);
+  }
+}
+
+interface Told {
+  readonly heard: readonly Parsed[];
+  readonly gaps: readonly Parsed[] | undefined;
+}
+
+/** The ways in which one client is given what follows a cursor. */
+function waysBehind(
+  after: string,
+  bob: HttpClient & { readonly session: string },
+  { url, tcpPort }: ServerUnderTest,
+): readonly (() => Promise<Told>)[] {
+  const http = (): HttpClient => Object.assign(new HttpClient(url), { headers: bob.headers });
+  const poll = (query: Query) => async (): Promise<Told> => {
+    const { messages, gaps } = await http().ok('messages', { after, ...query });
+    return { heard: messages, gaps };
+  };
+  const stream = (format: 'sse' | 'ndjson') => async (): Promise<Told> => {
+    const client = http();
+    await client.stream(format, { after });
+    const heard = [await client.heard.next()];
+    return { heard, gaps: client.others.all.map((told) => (format === 'sse' ? told.data : told)) };
+  };
+  const socket = (connect: () => Promise<Client>) => async (): Promise<Told> => {
+    const client = await connect();
+    await client.data('resume', { session: bob.session, after });
+    return { heard: [await client.heard.next()], gaps: client.others.all };
+  };
+  return [
+    poll({}),
+    poll({ wait: 60 }),
+    stream('sse'),
+    stream('ndjson'),
+    socket(() => WsClient.nobody(url)),
+    socket(() => WsClient.connect(url, '/primus')),
+    socket(() => TcpClient.connect(tcpPort)),
+  ];
+}
+
 describe('what cannot be heard any more is told once, in order', () => {
   test('trimmed', async () => {
     // On another node: where it was, the newest messages are in memory, whatever the log keeps.
@@ -166,6 +245,38 @@ describe('what cannot be heard any more is told once, in order', () => {
     expect(texts(await back.heard.take(5))).toEqual([8, 9, 10, 11, 12]);
     expect(back.others.all).toEqual([{ context: 'gap', room: 'defaultRoom', reason: 'trimmed', lost: 7 }]);
     expect(frames.map(({ context }) => context)).toEqual(['response', 'gap', 'user', 'user', 'user', 'user', 'user']);
+  });
+
+  test.each<[GapReason, number | null, (room: RoomInRedis) => Promise<void>]>([
+    ['expired', 2, (room) => room.expire()],
+    ['reset', null, (room) => room.remove()],
+    ['fork', null, (room) => room.rewind()],
+  ])('%s: by every way, whoever comes back and whoever was there', async (reason, lost, lose) => {
+    const settings = redisSettings();
+    const config = { redis: settings, limits: { parkedPollsPerClient: 0, streamsPerClient: 0 } };
+    const [here, there] = [await startServer({ config }), await startServer({ config })];
+    const room = new RoomInRedis(`${settings.prefix}{room:defaultRoom}`);
+    const [ann, bob] = [await WsClient.connect(here.url), await connected(here)];
+    await ann.say('heard');
+    const { cursor } = await bob.ok('messages');
+    await room.keep();
+    for (const text of ['one', 'two']) await ann.say(text);
+    const { cursor: end } = await bob.ok('messages');
+    // Who was there has heard what expires. A poll is no way to be there: its answer may be the gap alone.
+    const wasThere = reason === 'expired' ? [] : waysBehind(end, bob, there).slice(2);
+    const told = wasThere.map((way) => way());
+    await eventually(() => {
+      const { stream = 0, websocket = 0, socket = 0 } = there.api.connections.counts();
+      return stream + websocket + socket === told.length;
+    });
+    await lose(room);
+    await ann.say('after');
+    told.push(...waysBehind(reason === 'expired' ? cursor : end, bob, there).map((way) => way()));
+    for (const { heard, gaps } of await Promise.all(told)) {
+      expect(texts(heard)).toEqual(['after']);
+      expect(gaps).toEqual([expect.objectContaining({ room: 'defaultRoom', reason, lost })]);
+    }
+    room.close();
   });
 
   test('expired: a cookie goes on under its id, a token is to connect anew', async () => {

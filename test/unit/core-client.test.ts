@@ -8,9 +8,11 @@ import { Feed } from '../../src/core/feed';
 import type { ChatMiddleware, Payload } from '../../src/core/middleware';
 import { Rates } from '../../src/core/rate';
 import { pageJson } from '../../src/core/reading';
+import { BATCH_ENTRIES } from '../../src/core/tail';
 import type { Chat } from '../../src/core/chat';
 import { asChatError, ChatError } from '../../src/protocol/errors';
-import { closeChats, KeptLink, listen, person, startChat, type Person } from '../support/core';
+import { MemoryStore } from '../../src/store/memory-store';
+import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 
 afterEach(closeChats);
@@ -148,6 +150,8 @@ describe('reading', () => {
       expect.objectContaining({ message: 'two' }),
     ]);
     expect((await bob.messages({}).now()).messages).toHaveLength(2);
+    bob.session.places = placesOf(chat, bob.session, first.cursor);
+    expect((await bob.messages({}).now()).messages).toEqual([expect.objectContaining({ message: 'two' })]);
     expect((await ann.messages({ after: before, echo: true }).now()).messages).toHaveLength(2);
     expect((await ann.messages({ after: before }).now()).messages).toEqual([]);
     await expect(bob.messages({ after: 'nonsense' }).now()).rejects.toMatchObject({ code: 'invalid_parameter' });
@@ -203,6 +207,46 @@ describe('reading', () => {
       const own = messages.filter((each) => each.room === room).map(({ message }) => Number(message.slice(1)));
       expect(own).toEqual([...own].sort((a, b) => a - b));
     }
+  });
+
+  test('what a log holds beyond its first piece comes before what is later in another one', async () => {
+    let now = 1_000_000;
+    const chat = await startChat({ store: new MemoryStore(limits, () => now) });
+    const [ann, bob] = [await clientOf(chat), await clientOf(chat)];
+    for (const each of [ann, bob]) await each.roomAdd('kitchen');
+    const { session } = bob;
+    const feed = await bob.messages({}).open(session, new Map(), true);
+    for (let nth = 1; nth <= BATCH_ENTRIES + 20; nth += 1) {
+      now += 1;
+      await ann.say({ message: nth, room: 'kitchen' });
+    }
+    now += 1;
+    await ann.say({ message: 'last', room: 'defaultRoom' });
+    await eventually(() => !feed.atHead);
+    const heard = [...(await feed.next(1000)).heard, ...(await feed.next(1000)).heard];
+    const expected = [...Array.from({ length: BATCH_ENTRIES + 20 }, (_, index) => index + 1), 'last'];
+    expect(heard.map(({ entry }) => (JSON.parse(entry.json) as { message: unknown }).message)).toEqual(expected);
+    feed.close();
+  });
+
+  test('what went with its record is told to a client once, however long it follows', async () => {
+    const chat = await startChat();
+    const ann = await clientOf(chat);
+    const session = await chat.welcome('x'.repeat(22), ann.peer, 'expired');
+    const bob = new Client(chat, session, ann.peer, new Rates(noRates));
+    const feed = await bob.messages({}).open(session, new Map(), true);
+    const gap = { room: 'defaultRoom', reason: 'expired', lost: null };
+    expect((await feed.next(10)).gaps).toEqual([gap]);
+    expect((await feed.next(10)).gaps).toEqual([]);
+    await ann.say({ message: 'new' });
+    await eventually(() => !feed.atHead);
+    expect(await feed.next(10)).toMatchObject({ heard: [expect.anything()], gaps: [] });
+    feed.close();
+
+    const { link } = await listen(chat, { session, peer: ann.peer, connection: bob.connection });
+    await ann.say({ message: 'newer' });
+    await eventually(() => link.texts.includes('newer'));
+    expect(link.heard.filter(({ context }) => context === 'gap')).toEqual([{ context: 'gap', ...gap }]);
   });
 
   test('a feed that follows is woken, also by a room that comes or goes, and no more when it is closed', async () => {
