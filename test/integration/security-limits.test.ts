@@ -87,6 +87,44 @@ test('requests of one connection are done one after the other, and a great many 
   expect(await answers(200)).toBeLessThan(40);
 });
 
+test('a /64 of IPv6 is one address, and an IPv4 address is the same in either form', async () => {
+  const addresses = [
+    '2001:db8::1',
+    '2001:db8::ffff:2',
+    '2001:db8:0:0:7::3',
+    '2001:db8:0:1::1',
+    '192.0.2.1',
+    '::ffff:192.0.2.1',
+    '192.0.2.1',
+  ];
+  const admission = new Admission({ connections: 0, unsentPerAddress: 0 });
+  const door = createServer((socket) => socket.end('come in'));
+  admission.guard(door, 2, ({ code }) => code);
+  const waiting = [...addresses];
+  // A machine has one loopback address of IPv6: the peers' are made up, the sockets are real.
+  const front = createServer((socket) => {
+    Object.defineProperty(socket, 'remoteAddress', { value: waiting.shift() });
+    door.emit('connection', socket);
+  });
+  front.listen(0, '127.0.0.1');
+  await once(front, 'listening');
+  const { port } = front.address() as AddressInfo;
+  const told: string[] = [];
+  const sockets: Socket[] = [];
+  for (let nth = 0; nth < addresses.length; nth += 1) {
+    const socket = createConnection({ port, host: '127.0.0.1', allowHalfOpen: true });
+    sockets.push(socket);
+    let text = '';
+    socket.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+    await once(socket, 'end');
+    told.push(text);
+  }
+  for (const socket of sockets) socket.destroy();
+  front.close();
+  const [yes, no] = ['come in', 'too_many_requests'];
+  expect(told).toEqual([yes, yes, no, yes, yes, yes, no]);
+});
+
 test('peers of one address that all read slowly are cut off, those with the most first', async () => {
   const admission = new Admission({ connections: 0, unsentPerAddress: 3_000_000 });
   const served: Socket[] = [];

@@ -6,6 +6,7 @@ import { readDocument } from '../support/documents';
 import { eventually } from '../support/eventually';
 import { arrived } from '../support/http-client';
 import { OwnRedis, stopOwnRedis } from '../support/redis';
+import { ClusterDeployment } from '../support/redis-cluster';
 import { startServer, stopServers } from '../support/server';
 import { closeStores, openRedisStore } from '../support/stores';
 
@@ -29,6 +30,12 @@ function documentedUser(): { readonly name: string; readonly password: string; r
 }
 
 const { name, password, rules } = documentedUser();
+
+/** What it needs besides on the nodes of a Redis Cluster. */
+function clusterRules(): readonly string[] {
+  const [, sentence = ''] = /Redis Cluster\s+`([^`]+)`/.exec(readDocument('docs/settings.md').text) ?? [];
+  return sentence.split(' ');
+}
 const allowed = rules.filter((rule) => rule.startsWith('+')).map((rule) => rule.slice(1));
 
 async function redisWithUser(): Promise<{
@@ -121,6 +128,34 @@ test('the documented user is allowed everything that a deployment does, and uses
   const anybodys = ['hello', 'auth'];
   const used = (await called(redis)).filter((one) => ![...admins, ...anybodys].includes(one));
   expect(used.sort()).toEqual([...allowed].sort());
+}, 30_000);
+
+test('in a Redis Cluster it is allowed what it needs there as well, and uses all of that', async () => {
+  const cluster = await ClusterDeployment.start();
+  for (const { admin } of cluster.nodes) {
+    await admin.call('ACL', 'SETUSER', name, ...rules, ...clusterRules());
+    await admin.call('CONFIG', 'RESETSTAT');
+  }
+  const config = { redis: { ...cluster.address, username: name, password } };
+  const [here, there] = [await startServer({ config }), await startServer({ config })];
+  const [ann, bob] = [await arrived(here), await WsClient.connect(there.url)];
+  for (const room of ['a', 'b', 'c', 'd', 'e', 'f']) {
+    await ann.ok('roomAdd', { room });
+    await bob.data('roomAdd', { room });
+    await ann.say('hello', { room });
+    expect((await bob.heard.next()).message).toBe('hello');
+    await bob.data('roomLeave', { room });
+  }
+  // What is not of every day: somebody whose slot is on its way, and a room that nobody follows any more.
+  const store = await openRedisStore({ redis: config.redis, prefix: 'earshot:' });
+  await cluster.beginMoving('earshot:queue:{nobody}');
+  expect(await store.client('nobody')).toBeUndefined();
+  (await store.follow('room:a', { entry: () => undefined, stale: () => undefined, changed: () => undefined }))();
+  await eventually(async () => {
+    const used = new Set((await Promise.all(cluster.nodes.map(({ server }) => called(server)))).flat());
+    return clusterRules().every((rule) => used.has(rule.slice(1)));
+  });
+  expect((await Promise.all(cluster.nodes.map(({ server }) => refused(server)))).flat()).toEqual([]);
 }, 30_000);
 
 test('it can do nothing else: not read other keys, speak in other channels, look around or change the server', async () => {

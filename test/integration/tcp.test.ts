@@ -536,6 +536,24 @@ describe('TLS', () => {
     expect(parsed(received)).toMatchObject([{ context: 'api' }, { status: 'OK' }]);
   });
 
+  test('a handshake that is not finished has its time, and is cut', async () => {
+    const { tcpPort } = await startServer({
+      config: { servers: { socket: { tls: certificate } }, limits: { handshake: 100 } },
+    });
+    // The head of a ClientHello that promises 512 bytes more (RFC 8446, 5.1), and nothing at all.
+    for (const beginning of ['', '\x16\x03\x01\x02\x00\x01']) {
+      const socket = createConnection({ port: tcpPort, host: '127.0.0.1', allowHalfOpen: true });
+      socket
+        .on('error', () => undefined)
+        .resume()
+        .write(beginning);
+      await new Promise((resolve) => socket.once('close', resolve).once('end', resolve));
+      socket.destroy();
+    }
+    const ann = await TcpClient.connectTls(tcpPort, readFileSync(certificate.cert, 'utf8'));
+    await ann.line('say in time');
+  });
+
   test('plain text is not answered', async () => {
     const { tcpPort } = await start();
     const received = await pipe(tcpPort, 'detailsView\n').catch(() => '');

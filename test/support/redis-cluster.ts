@@ -65,6 +65,14 @@ export class ClusterDeployment {
     }
   }
 
+  /** The slot of a key begins to move, and gets no further: whoever asks for what is not there is sent on (ASK). */
+  async beginMoving(key: string): Promise<void> {
+    const slot = await this.#slotOf(key);
+    const from = Math.floor((slot * PRIMARIES) / SLOTS);
+    const [here, there] = [this.primaries[from], this.primaries[(from + 1) % PRIMARIES]];
+    if (here && there) await this.#announceMove(slot, here, there);
+  }
+
   /** The channels that are followed at the primary which has the key: announcements are sharded, and go no further. */
   async followedWith(key: string): Promise<readonly string[]> {
     const slot = await this.#slotOf(key);
@@ -89,9 +97,13 @@ export class ClusterDeployment {
     return Number(await this.nodes[0]?.admin.call('CLUSTER', 'KEYSLOT', key));
   }
 
-  async #move(slot: number, from: Node, to: Node): Promise<void> {
+  async #announceMove(slot: number, from: Node, to: Node): Promise<void> {
     await to.admin.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id);
     await from.admin.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id);
+  }
+
+  async #move(slot: number, from: Node, to: Node): Promise<void> {
+    await this.#announceMove(slot, from, to);
     for (;;) {
       const keys = (await from.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 10)) as string[];
       if (keys.length === 0) break;
