@@ -43,6 +43,11 @@ export class Page {
   }
 }
 
+/** Who waits for a feed to have something. */
+export interface Sleeper {
+  wake(): void;
+}
+
 interface Track {
   readonly topic: Topic;
   readonly tail: Tail | undefined;
@@ -55,12 +60,12 @@ const PAGE_BYTES = 1024 * 1024;
 
 export class Feed implements Reader, Hearer {
   readonly #tracks = new Map<Topic, Track>();
-  readonly #removed = new Set<Topic>();
+  #removed: Set<Topic> | undefined;
   #open = true;
   /** It has read past something since it began, be it that nothing of it was for this client. */
   moved = false;
-  /** Called when there may be more, or when it is over. */
-  onWake: (() => void) | undefined;
+  /** Woken when there may be more, or when it is over. */
+  sleeper: Sleeper | undefined;
 
   /** @param follow stay at the logs' live ends, and be woken; otherwise the logs are read once */
   constructor(
@@ -111,12 +116,12 @@ export class Feed implements Reader, Hearer {
   }
 
   wake(): void {
-    this.onWake?.();
+    this.sleeper?.wake();
   }
 
   roomAdded(room: string, heard: HeardRoom): void {
     if (this.#tracks.has(roomTopic(room))) return;
-    this.#removed.delete(roomTopic(room));
+    this.#removed?.delete(roomTopic(room));
     this.#trackRoom(room, new Map([[roomTopic(room), heard.floor]])).then(
       () => {
         this.wake();
@@ -130,6 +135,7 @@ export class Feed implements Reader, Hearer {
 
   roomRemoved(room: string): void {
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
+      this.#removed ??= new Set();
       this.#removed.add(topic);
       const track = this.#tracks.get(topic);
       if (!track) continue;
@@ -168,7 +174,7 @@ export class Feed implements Reader, Hearer {
     const { tails } = this.chat;
     // Two may be under way for one log; only the reader that comes to stay is this feed itself.
     const tail = this.options.follow ? await tails.acquire(topic, waiting) : tails.warm(topic);
-    if (!this.#open || this.#removed.has(topic) || this.#tracks.has(topic)) {
+    if (!this.#open || this.#removed?.has(topic) || this.#tracks.has(topic)) {
       if (this.options.follow && tail) tails.release(tail, waiting);
       return;
     }

@@ -124,9 +124,8 @@ class PushReader implements Reader {
 }
 
 export class Pusher implements Hearer {
-  readonly #readers = new Map<Topic, PushReader>();
-  /** Tails under way, so that a room that is left while it is being joined is not followed for ever. */
-  readonly #wanted = new Set<Topic>();
+  /** Undefined while its tail is under way: a room that is left while it is being joined is not followed for ever. */
+  readonly #readers = new Map<Topic, PushReader | undefined>();
   #open = true;
 
   constructor(
@@ -156,12 +155,14 @@ export class Pusher implements Hearer {
 
   /** The peer has taken what it was sent. */
   drained(): void {
-    for (const reader of this.#readers.values()) reader.wake();
+    for (const reader of this.#readers.values()) reader?.wake();
   }
 
   /** Everything up to here was pushed. */
   get places(): ReadonlyMap<Topic, EntryId> {
-    return new Map([...this.#readers].map(([topic, { place }]) => [topic, place]));
+    const places = new Map<Topic, EntryId>();
+    for (const [topic, reader] of this.#readers) if (reader) places.set(topic, reader.place);
+    return places;
   }
 
   get cursor(): string {
@@ -169,7 +170,7 @@ export class Pusher implements Hearer {
   }
 
   roomAdded(room: string, heard: HeardRoom): void {
-    if (this.#wanted.has(roomTopic(room))) return;
+    if (this.#readers.has(roomTopic(room))) return;
     this.#followRoom(room, new Map([[roomTopic(room), heard.floor]])).catch((error: unknown) => {
       this.chat.logger.warn({ err: error, room }, 'a room could not be followed for a link');
       this.link.cutOff('a room cannot be followed');
@@ -178,11 +179,9 @@ export class Pusher implements Hearer {
 
   roomRemoved(room: string): void {
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
-      this.#wanted.delete(topic);
       const reader = this.#readers.get(topic);
-      if (!reader) continue;
       this.#readers.delete(topic);
-      this.chat.tails.release(reader.tail, reader);
+      if (reader) this.chat.tails.release(reader.tail, reader);
     }
   }
 
@@ -193,8 +192,7 @@ export class Pusher implements Hearer {
   /** Ends it; the link itself is the transport's to close. */
   stop(): void {
     this.#open = false;
-    this.#wanted.clear();
-    for (const reader of this.#readers.values()) this.chat.tails.release(reader.tail, reader);
+    for (const reader of this.#readers.values()) if (reader) this.chat.tails.release(reader.tail, reader);
     this.#readers.clear();
   }
 
@@ -207,12 +205,13 @@ export class Pusher implements Hearer {
   }
 
   async #follow(topic: Topic, start: Start): Promise<void> {
-    this.#wanted.add(topic);
+    if (!this.#readers.has(topic)) this.#readers.set(topic, undefined);
     const tail = await this.chat.tails.acquire(topic, waiting);
     const reader = new PushReader(tail, this, start);
     tail.add(reader);
     tail.remove(waiting);
-    if (!this.#open || !this.#wanted.has(topic) || this.#readers.has(topic)) {
+    const isWanted = this.#open && this.#readers.has(topic) && this.#readers.get(topic) === undefined;
+    if (!isWanted) {
       this.chat.tails.release(tail, reader);
       return;
     }

@@ -3,17 +3,35 @@ import { clientTopic } from './entry';
 import type { Logger } from './logger';
 import { Session, type HeardRoom, type Hearer } from './session';
 import type { ClientChange, RecordedRoom, Store } from './store';
-import type { Tail } from './tail';
+import type { Reader, Tail, Watcher } from './tail';
 import type { Tails } from './tails';
 
-interface Live {
-  readonly session: Session;
+/** A session that is kept, and follows its client's topic to know of changes to the record. */
+class Live implements Reader, Watcher {
   tail: Tail | undefined;
   /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. */
-  holds: number;
+  holds = 0;
   grace: NodeJS.Timeout | undefined;
   /** By the steady clock; undefined while anything hears. */
-  idleSince: number | undefined;
+  idleSince: number | undefined = performance.now();
+
+  constructor(
+    readonly session: Session,
+    readonly refresh: (session: Session) => void,
+  ) {}
+
+  changed(version: number): void {
+    if (this.session.writing === 0 && version > this.session.version) this.refresh(this.session);
+  }
+
+  stale(): void {
+    this.refresh(this.session);
+  }
+
+  /** What is told to the client is for its links. */
+  wake(): void {
+    // Only the record matters here.
+  }
 }
 
 export interface SessionsOptions {
@@ -30,8 +48,6 @@ export interface SessionsOptions {
 
 /** A live session outlives its last poll by this: until then the next one costs the store nothing. */
 const LINGER = 30_000;
-
-const watcher = { wake: () => undefined };
 
 export class Sessions {
   readonly #live = new Map<string, Promise<Live>>();
@@ -138,7 +154,7 @@ export class Sessions {
   ): Promise<Session> {
     const live = await this.#goLive(session);
     live.idleSince = undefined;
-    live.session.hearers = [...live.session.hearers, hearer];
+    live.session.hearers = live.session.hearers.concat(hearer);
     if (!hold) return live.session;
     clearTimeout(live.grace);
     const isFirst = live.holds === 0 && live.grace === undefined;
@@ -206,7 +222,7 @@ export class Sessions {
     for (const live of this.#up.values()) {
       clearTimeout(live.grace);
       for (const hearer of live.session.hearers) hearer.close('the server is shutting down');
-      if (live.tail) this.options.tails.release(live.tail, watcher);
+      if (live.tail) this.options.tails.release(live.tail, live);
     }
     this.#up.clear();
     this.#live.clear();
@@ -222,15 +238,9 @@ export class Sessions {
   }
 
   async #bringUp(session: Session): Promise<Live> {
-    const live: Live = { session, tail: undefined, holds: 0, grace: undefined, idleSince: performance.now() };
-    const tail = await this.options.tails.acquire(clientTopic(session.id), watcher);
-    live.tail = tail;
-    tail.onChanged = (version) => {
-      if (session.writing === 0 && version > session.version) this.#refresh(session);
-    };
-    tail.onStale = () => {
-      this.#refresh(session);
-    };
+    const live = new Live(session, this.#refresh);
+    live.tail = await this.options.tails.acquire(clientTopic(session.id), live);
+    live.tail.watcher = live;
     try {
       // What changed between the record's being read and its being followed was announced to nobody here.
       if (!session.isNew) await this.refresh(session);
@@ -242,11 +252,11 @@ export class Sessions {
     return live;
   }
 
-  #refresh(session: Session): void {
+  readonly #refresh = (session: Session): void => {
     this.refresh(session).catch((error: unknown) => {
       this.options.logger.debug({ err: error, client: session.id }, 'a record could not be read again');
     });
-  }
+  };
 
   /** A join that was begun: the room's own entry tells whether it was done. */
   async #finishJoin(session: Session, room: string, recorded: RecordedRoom): Promise<void> {
@@ -267,11 +277,11 @@ export class Sessions {
     }
   }
 
-  #letGo({ tail }: Live): void {
+  #letGo(live: Live): void {
+    const { tail } = live;
     if (!tail) return;
-    tail.onChanged = undefined;
-    tail.onStale = undefined;
-    this.options.tails.release(tail, watcher);
+    tail.watcher = undefined;
+    this.options.tails.release(tail, live);
   }
 }
 

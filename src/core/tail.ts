@@ -12,6 +12,13 @@ export interface Reader {
   wake(): void;
 }
 
+/** Who looks to the record of the client whose topic it is. */
+export interface Watcher {
+  changed(version: number): void;
+  /** It is not known what was announced meanwhile. */
+  stale(): void;
+}
+
 /** Entries kept in memory; whoever stands further back is served from the store. */
 const RING_ENTRIES = 1024;
 /** Characters of their texts: the same text is held once more for each kind of socket that it went out to. */
@@ -133,7 +140,7 @@ export class Tail implements Follower {
   }
 
   stale(): void {
-    this.onStale?.();
+    this.watcher?.stale();
     this.check();
   }
 
@@ -145,13 +152,11 @@ export class Tail implements Follower {
     });
   }
 
-  /** Set by the session of a client's topic: it looks to the record. */
-  onChanged: ((version: number) => void) | undefined;
-  /** The same, when it is not known what was announced meanwhile. */
-  onStale: (() => void) | undefined;
+  /** Of a client's topic, its session. */
+  watcher: Watcher | undefined;
 
   changed(version: number): void {
-    this.onChanged?.(version);
+    this.watcher?.changed(version);
   }
 
   /** Reads the log from where the ring ends until nothing is missing. */

@@ -7,7 +7,7 @@ import type { Budget } from './memory-budget';
 import { MemoryLog } from './memory-log';
 
 interface Present extends Membership {
-  readonly nodes: Set<string>;
+  nodes: readonly string[];
   /** When the client's own lease runs out; 0 when it has none. */
   webUntil: number;
 }
@@ -69,7 +69,7 @@ export class MemoryRoom {
       floor: from === undefined ? last : afterReset ? born : from,
       joinedAt: this.now(),
       afterReset,
-      nodes: new Set(),
+      nodes: [],
       webUntil: 0,
     };
     this.#hold(present, request);
@@ -91,7 +91,7 @@ export class MemoryRoom {
   release(client: string, holder: { readonly node: string } | { readonly web: true }): Departure | undefined {
     const present = this.#clients.get(client);
     if (!present) return undefined;
-    if ('node' in holder) present.nodes.delete(holder.node);
+    if ('node' in holder) present.nodes = present.nodes.filter((node) => node !== holder.node);
     else present.webUntil = 0;
     return this.#held(present) ? undefined : this.leave(client);
   }
@@ -155,7 +155,7 @@ export class MemoryRoom {
     for (const holder of request.holders) {
       const until = this.now() + holder.leaseMs;
       if ('node' in holder) {
-        present.nodes.add(holder.node);
+        if (!present.nodes.includes(holder.node)) present.nodes = present.nodes.concat(holder.node);
         this.#leases.set(holder.node, Math.max(until, this.#leases.get(holder.node) ?? 0));
       } else {
         present.webUntil = Math.max(present.webUntil, until);

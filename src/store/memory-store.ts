@@ -32,12 +32,13 @@ interface StoredClient {
   readonly connectedAt: number;
   revived: 'expired' | 'reset' | undefined;
   room: string | null;
-  readonly rooms: Map<string, RecordedRoom>;
+  /** These are replaced and never changed: whoever reads a record is given them as they are. */
+  rooms: ReadonlyMap<string, RecordedRoom>;
+  places: ReadonlyMap<Topic, EntryId>;
+  pending: ReadonlyMap<Topic, EntryId>;
   /** As JSON, so that no caller shares an object with the store. */
-  attributes: Map<string, string> | undefined;
-  places: Map<Topic, EntryId> | undefined;
+  attributes: ReadonlyMap<string, string>;
   generation: number;
-  pending: ReadonlyMap<Topic, EntryId> | undefined;
   expiresAt: number;
   log: MemoryLog | undefined;
   /** As it was last counted. */
@@ -229,17 +230,16 @@ export class MemoryStore implements Store {
   client(id: string): Promise<ClientRecord | undefined> {
     const stored = this.#client(id);
     if (!stored) return Promise.resolve(undefined);
-    const attributes = new Map<string, unknown>();
-    for (const [key, json] of stored.attributes ?? []) attributes.set(key, JSON.parse(json));
+    const attributes = stored.attributes.size > 0 ? parsed(stored.attributes) : NONE;
     return Promise.resolve({
       version: stored.version,
       connectedAt: stored.connectedAt,
       revived: stored.revived,
       room: stored.room,
-      rooms: new Map(stored.rooms),
+      rooms: stored.rooms,
       attributes,
-      places: new Map(stored.places),
-      pending: { generation: stored.generation, places: stored.pending ?? new Map() },
+      places: stored.places,
+      pending: { generation: stored.generation, places: stored.pending },
     });
   }
 
@@ -261,11 +261,11 @@ export class MemoryStore implements Store {
         connectedAt: this.now(),
         revived: undefined,
         room: null,
-        rooms: new Map(),
-        attributes: undefined,
-        places: undefined,
+        rooms: NONE,
+        attributes: NONE,
+        places: NONE,
         generation: 0,
-        pending: undefined,
+        pending: NONE,
         expiresAt: 0,
         log: undefined,
         bytes: 0,
@@ -275,20 +275,30 @@ export class MemoryStore implements Store {
     stored.expiresAt = this.now() + options.ttlMs;
     if (change.revived !== undefined) stored.revived = change.revived;
     if (change.room !== undefined) stored.room = change.room;
-    for (const [room, recorded] of change.rooms ?? []) {
-      if (recorded) {
-        stored.rooms.set(room, recorded);
-        continue;
+    const places = new Map(stored.places);
+    if (change.rooms) {
+      const rooms = new Map(stored.rooms);
+      for (const [room, recorded] of change.rooms) {
+        if (recorded) {
+          rooms.set(room, recorded);
+          continue;
+        }
+        rooms.delete(room);
+        places.delete(roomTopic(room));
+        places.delete(presenceTopic(room));
       }
-      stored.rooms.delete(room);
-      stored.places?.delete(roomTopic(room));
-      stored.places?.delete(presenceTopic(room));
+      stored.rooms = rooms;
     }
-    for (const [key, value] of change.attributes ?? []) {
-      if (value === null || value === undefined) stored.attributes?.delete(key);
-      else (stored.attributes ??= new Map<string, string>()).set(key, JSON.stringify(value));
+    if (change.attributes) {
+      const attributes = new Map(stored.attributes);
+      for (const [key, value] of change.attributes) {
+        if (value === null || value === undefined) attributes.delete(key);
+        else attributes.set(key, JSON.stringify(value));
+      }
+      stored.attributes = attributes;
     }
-    if (change.places) moveTo(stored, change.places);
+    for (const [topic, place] of change.places ?? []) places.set(topic, place);
+    stored.places = places.size > 0 ? places : NONE;
     this.#weigh(stored);
     if (stored.version === 0 || change.room !== undefined || change.rooms || change.attributes) {
       stored.version += 1;
@@ -307,7 +317,7 @@ export class MemoryStore implements Store {
   deliver(id: string, delivery: Delivery, ttlMs: number): Promise<number | undefined> {
     const stored = this.#client(id);
     if (!stored) return Promise.resolve(undefined);
-    if (delivery.from === stored.generation) moveTo(stored, delivery.confirmed);
+    if (delivery.from === stored.generation) stored.places = new Map([...stored.places, ...delivery.confirmed]);
     stored.generation += 1;
     stored.pending = new Map(delivery.pending);
     stored.expiresAt = this.now() + ttlMs;
@@ -382,7 +392,7 @@ export class MemoryStore implements Store {
 
   #weigh(stored: StoredClient): void {
     let bytes = COST.client + COST.membership * stored.rooms.size;
-    for (const [key, json] of stored.attributes ?? []) bytes += bytesOf(key) + bytesOf(json);
+    for (const [key, json] of stored.attributes) bytes += bytesOf(key) + bytesOf(json);
     this.#budget.add(bytes - stored.bytes);
     stored.bytes = bytes;
   }
@@ -423,9 +433,10 @@ export class MemoryStore implements Store {
   }
 }
 
-function moveTo(stored: StoredClient, places: ReadonlyMap<Topic, EntryId>): void {
-  stored.places ??= new Map();
-  for (const [topic, place] of places) stored.places.set(topic, place);
+const NONE: ReadonlyMap<never, never> = new Map<never, never>();
+
+function parsed(attributes: ReadonlyMap<string, string>): Map<string, unknown> {
+  return new Map([...attributes].map(([key, json]) => [key, JSON.parse(json)]));
 }
 
 /** Like a full Redis: refuses whole, and lets go all the same. */

@@ -256,7 +256,7 @@ describe('reading', () => {
     const feed = await bob.messages({}).open(session, new Map(), true);
     await chat.sessions.attach(session, feed, false);
     let wakes = 0;
-    feed.onWake = () => (wakes += 1);
+    feed.sleeper = { wake: () => (wakes += 1) };
     expect(feed.atHead).toBe(true);
     await ann.say({ message: 'one' });
     await eventually(() => wakes > 0);

@@ -242,14 +242,26 @@ export class Identity {
   }
 
   #peer(request: IncomingMessage, params: Params, id: string): Peer {
-    return {
-      type: 'web',
-      fingerprint: id,
-      remoteIP: this.options.origins.address(request),
-      remotePort: request.socket.remotePort ?? 0,
-      params,
-      destroy: () => request.socket.destroy(),
-    };
+    return new WebPeer(id, this.options.origins.address(request), request, params);
+  }
+}
+
+class WebPeer implements Peer {
+  readonly type = 'web';
+
+  constructor(
+    readonly fingerprint: string,
+    readonly remoteIP: string,
+    readonly request: IncomingMessage,
+    readonly params: Params,
+  ) {}
+
+  get remotePort(): number {
+    return this.request.socket.remotePort ?? 0;
+  }
+
+  destroy(): void {
+    this.request.socket.destroy();
   }
 }
 

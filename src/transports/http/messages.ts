@@ -1,6 +1,6 @@
 /** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Page, type Feed } from '../../core/feed';
+import { Page, type Feed, type Sleeper } from '../../core/feed';
 import { BEGINNING, compareEntryIds } from '../../protocol/entry-id';
 import { pageBody, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
@@ -30,6 +30,7 @@ interface Start {
 }
 
 const MAX_WAIT = 60;
+const NOWHERE: Start = { places: new Map(), generation: 0 };
 
 export async function answerMessages(
   request: IncomingMessage,
@@ -51,23 +52,21 @@ export async function answerMessages(
   const { chat } = who.client;
   const session = wait > 0 ? await chat.sessions.live(who.client.session) : who.client.session;
   const feed = await reading.open(session, start.places, wait > 0);
-  let parked = false;
-  // Who goes while its reads wait their turn is not read for.
-  response.once('close', () => {
-    if (!parked) feed.close();
+  // A cursor says where it starts, and nothing more is asked of that.
+  const answer = new Answer(response, who, reading, reading.cursorMode ? NOWHERE : start, feed, headers, options);
+  response.on('close', () => {
+    answer.closed();
   });
   try {
-    const answer = new Answer(response, who, reading, start, feed, headers, options);
     const page = await feed.next(reading.limit);
     if (wait === 0 || !page.isEmpty) {
       await answer.send(page);
       return;
     }
     const live = await chat.sessions.attach(session, feed, false);
-    parked = true;
-    park(answer, live, wait, options.parking);
+    answer.park(live, wait);
   } finally {
-    if (!parked) feed.close();
+    if (!answer.isParked) feed.close();
   }
 }
 
@@ -102,6 +101,8 @@ async function settle({ client, acknowledged }: Identified, { places, generation
 
 /** One answer to one poll. */
 class Answer {
+  #waiting: WaitingPoll | undefined;
+
   constructor(
     readonly response: ServerResponse,
     readonly who: Identified,
@@ -111,6 +112,31 @@ class Answer {
     readonly headers: Readonly<Record<string, string>>,
     readonly options: MessagesOptions,
   ) {}
+
+  get isParked(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** Waits for something to come; the poll's end, whatever it is, is one answer and lets go of everything. */
+  park(session: Session, wait: number): void {
+    const poll = new WaitingPoll(this, session, performance.now() + wait * 1000);
+    this.#waiting = poll;
+    // It may have gone while we looked.
+    if (this.response.closed) {
+      poll.end();
+      return;
+    }
+    this.feed.sleeper = poll;
+    this.options.parking.park(poll);
+    // What came between the last look and here has woken nobody.
+    poll.wake();
+  }
+
+  /** Nobody is there any more; who goes while its reads wait their turn is not read for. */
+  closed(): void {
+    if (this.#waiting) this.#waiting.end();
+    else this.feed.close();
+  }
 
   /** Undefined when it is out already; most are. */
   send(page: Page, superseded = false): Promise<void> | undefined {
@@ -166,25 +192,7 @@ class Answer {
   }
 }
 
-/** Waits for something to come; the poll's end, whatever it is, is one answer and lets go of everything. */
-function park(answer: Answer, session: Session, wait: number, parking: Parking): void {
-  const { feed, response } = answer;
-  const poll = new WaitingPoll(answer, session, parking, performance.now() + wait * 1000);
-  // It may have gone while we looked.
-  if (response.closed) {
-    poll.end();
-    return;
-  }
-  response.once('close', () => poll.end());
-  feed.onWake = () => {
-    poll.wake();
-  };
-  parking.park(poll);
-  // What came between the last look and here has woken nobody.
-  poll.wake();
-}
-
-class WaitingPoll implements Parked {
+class WaitingPoll implements Parked, Sleeper {
   #over = false;
   #looking = false;
   #again = false;
@@ -192,7 +200,6 @@ class WaitingPoll implements Parked {
   constructor(
     readonly answer: Answer,
     readonly session: Session,
-    readonly parking: Parking,
     readonly deadline: number,
   ) {}
 
@@ -215,10 +222,10 @@ class WaitingPoll implements Parked {
   end(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    const { feed, who } = this.answer;
-    this.parking.leave(this);
+    const { feed, who, options } = this.answer;
+    options.parking.leave(this);
     who.client.chat.sessions.detach(this.session, feed, { held: false, clean: true });
-    feed.onWake = undefined;
+    feed.sleeper = undefined;
     feed.close();
     return true;
   }
@@ -232,7 +239,7 @@ class WaitingPoll implements Parked {
     const page = feed.next(reading.limit);
     if (page instanceof Promise) {
       this.#again = false;
-      this.#wait(page).catch(this.#fail);
+      this.#wait(page).catch((error: unknown) => this.#fail(error));
     } else if (this.end()) {
       this.#send(page, false);
     }
@@ -251,11 +258,11 @@ class WaitingPoll implements Parked {
   }
 
   #send(page: Page, superseded: boolean): void {
-    this.answer.send(page, superseded)?.catch(this.#fail);
+    this.answer.send(page, superseded)?.catch((error: unknown) => this.#fail(error));
   }
 
-  readonly #fail = (error: unknown): void => {
+  #fail(error: unknown): void {
     this.end();
     this.answer.fail(error);
-  };
+  }
 }

@@ -54,7 +54,7 @@ const PIPELINED = 32;
 function inTurn(answer: Answer): Answer {
   const waiting = new WeakMap<Socket, (() => void)[]>();
   const begin: Answer = (request, response) => {
-    response.once('close', () => {
+    response.on('close', () => {
       const { socket } = request;
       const next = socket.destroyed ? undefined : waiting.get(socket)?.shift();
       if (next) next();

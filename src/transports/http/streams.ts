@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { httpChunk, ndjsonLine, serverSentEvent } from '../../protocol/frames';
 import { ChatError } from '../../protocol/errors';
 import { cursorOf } from '../../core/cursors';
-import type { Feed, Page } from '../../core/feed';
+import type { Feed, Page, Sleeper } from '../../core/feed';
 import type { Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
 import { SlowPeers, type Watched } from '../slow-peers';
@@ -116,7 +116,7 @@ export class Streams {
   }
 }
 
-class Stream implements Watched {
+class Stream implements Watched, Sleeper {
   readonly format: 'sse' | 'ndjson';
   /** Nothing more is written. */
   #over = false;
@@ -155,16 +155,14 @@ class Stream implements Watched {
     });
     response.flushHeaders();
     response.on('error', () => response.destroy());
-    feed.onWake = () => {
-      this.run();
-    };
+    feed.sleeper = this;
     if (this.format === 'sse') {
       // An event without data is given to nobody, but its id is kept: so a reader that has heard nothing yet comes back
       // with its place as well (WHATWG HTML 9.2.6).
       const cursor = cursorOf(asked.who.client.chat, feed.places);
       response.write(`retry: ${String(1000 + Math.floor(Math.random() * 2000))}\nid: ${cursor}\n\n`);
     }
-    this.run();
+    this.wake();
   }
 
   /** Ends politely; the client comes back after a time of its own. */
@@ -182,7 +180,7 @@ class Stream implements Watched {
     const { chat } = this.asked.who.client;
     this.#over = true;
     this.slow.remove(this);
-    this.feed.onWake = undefined;
+    this.feed.sleeper = undefined;
     chat.sessions.detach(this.session, this.feed, { held: true, clean: false });
     this.feed.close();
     this.#save();
@@ -208,7 +206,7 @@ class Stream implements Watched {
     this.response.write(this.format === 'sse' ? ':\n\n' : '\n');
   }
 
-  run(): void {
+  wake(): void {
     if (this.#reading) {
       this.#again = true;
       return;
@@ -233,7 +231,7 @@ class Stream implements Watched {
       const page = await coming;
       this.#reading = false;
       this.#write(page);
-      if (!page.isEmpty || this.#again) this.run();
+      if (!page.isEmpty || this.#again) this.wake();
       else if (!this.feed.open) this.finish();
     } catch (error) {
       // Nothing has moved: the client comes back with its cursor and goes on there.
@@ -273,7 +271,7 @@ class Stream implements Watched {
     if (!this.#congested || this.#over || this.response.writableLength > this.options.bufferSoft) return;
     this.#congested = false;
     this.slow.remove(this);
-    this.run();
+    this.wake();
   }
 
   #encode(page: Page, chunked: boolean): Buffer {
