@@ -10,7 +10,10 @@ const LISTENING = /listening on http:\/\/127\.0\.0\.1:(\d+)\/ \(tcp 127\.0\.0\.1
 
 /** What a node holds: bytes on the heap after a collection, and what keeps its event loop alive, by kind. */
 export interface Holdings {
+  /** Without `code`. */
   readonly heap: number;
+  /** Bytes of compiled code. */
+  readonly code: number;
   readonly handles: Readonly<Record<string, number>>;
 }
 
