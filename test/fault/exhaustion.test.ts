@@ -216,6 +216,21 @@ const attacks: readonly (readonly [string, (at: Listening, command: Command) => 
     },
   ],
   [
+    '150 connections, with files left for 20',
+    async (at, command) => {
+      command.leaveFiles(20);
+      const sockets = new Sockets(PER_ADDRESS, at.port, (socket) => {
+        socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      });
+      // About: one of its files may have a number above that, and stays.
+      await eventually(() => sockets.open < 30);
+      expect(sockets.received.filter((text) => text.startsWith('HTTP/1.1 200')).length).toBeLessThan(30);
+      await sockets.abandoned();
+      command.leaveFiles(1000);
+      await eventually(async () => (await ask(at, 'method=roomView')).status > 0);
+    },
+  ],
+  [
     'pages of 0.6 MB asked for 800 times, and not read',
     async (at, command) => {
       const { cookie } = await eventually(async () => {

@@ -7,6 +7,7 @@ import http from 'node:http';
 import { EventSource } from 'eventsource';
 import { Redis } from 'ioredis';
 import type { SettingsInput } from '../../src/config';
+import { MemoryStore } from '../../src/store/memory-store';
 import { TcpClient, WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { FaultProxy } from '../support/proxy';
@@ -25,6 +26,7 @@ import { randomFrom, seedOfRun } from '../support/random';
 import { keysUnder, sharedRedis } from '../support/redis';
 import { startServer, type ServerUnderTest } from '../support/server';
 import { redisSettings, storeSettings } from '../support/store-settings';
+import { usualLimits } from '../support/stores';
 
 const aCursor = expect.stringMatching(/^[A-Za-z0-9_-]+$/) as string;
 const nothing = { messages: [], cursor: aCursor };
@@ -558,6 +560,18 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       expect(await client.ok('messages')).toEqual(nothing);
     });
 
+    test('without a cursor it confirms what its chatAck brings back, be it that it has nothing to tell', async () => {
+      const server = await start();
+      const [client, speaker] = [await arrived(server), await arrived(server)];
+      await speaker.say('a');
+      expect(texts(await client.ok('messages'))).toEqual(['a']);
+      const stream = await open(client, 'stream=ndjson');
+      stream.end();
+      await eventually(() => streaming(server) === 0);
+      client.cookies.delete('chatAck');
+      expect(await client.ok('messages')).toEqual(nothing);
+    });
+
     test('a new client is one that has its cookies from the stream', async () => {
       const server = await start();
       const client = new HttpClient(server.url);
@@ -656,6 +670,46 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       stuck.end();
     });
   });
+});
+
+test('a bearer whose next poll is there before its place is kept hears nothing twice', async () => {
+  const store = new MemoryStore(usualLimits);
+  const server = await startServer({ store });
+  const [client, speaker] = [await connected(server), await arrived(server)];
+  await speaker.say('a');
+  const write = store.writeClient.bind(store);
+  let goOn: (() => void) | undefined;
+  jest.spyOn(store, 'writeClient').mockImplementationOnce(async (...given) => {
+    await new Promise<void>((resolve) => (goOn = resolve));
+    return write(...given);
+  });
+  expect(texts(await client.ok('messages'))).toEqual(['a']);
+  await eventually(() => goOn);
+  const next = client.ok('messages');
+  // Whatever would not wait is answered by now.
+  for (let turn = 0; turn < 3; turn += 1) await speaker.id();
+  goOn?.();
+  expect(await next).toEqual(nothing);
+});
+
+test('who keeps no jar, and goes before its answer is written, is given it again', async () => {
+  const waiting: (() => void)[] = [];
+  const say = (): Promise<undefined> => new Promise((resolve) => waiting.push(() => resolve(undefined)));
+  const server = await startServer({ middleware: [{ name: 'slow', say }] });
+  const [client, speaker] = [await connected(server), await arrived(server)];
+  await speaker.say('a');
+  const gone = http.get(`${server.url}/chat/?method=messages`, { headers: client.headers });
+  gone.on('error', () => undefined);
+  await eventually(() => waiting.length === 1);
+  gone.destroy();
+  // What it did is noticed before what is asked after it.
+  await speaker.id();
+  waiting.pop()?.();
+  await speaker.id();
+  const again = client.ok('messages');
+  await eventually(() => waiting.length === 1);
+  waiting.pop()?.();
+  expect(texts(await again)).toEqual(['a']);
 });
 
 test('an EventSource comes back by itself, and has heard everything once', async () => {

@@ -73,6 +73,11 @@ describe.each(kinds)('a $name peer', ({ connect }) => {
     const had = client.heard.all.length;
     expect(had).toBeLessThan(COUNT);
 
+    // Without a cursor it is given what was pushed and did not arrive once more.
+    const unsure = await connect(server);
+    await unsure.client.data('resume', { session });
+    expect(numberOf(await unsure.client.heard.next())).toBeLessThanOrEqual(had);
+
     const again = await connect(server);
     const after = had === 0 ? cursor : { defaultRoom: client.heard.all.at(-1).id as string };
     expect(await again.client.data('resume', { session, after })).toMatchObject({ id, rooms: ['defaultRoom'] });

@@ -1,7 +1,7 @@
 /** The `earshot` command as a process, in a folder and an environment of its own. */
 import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
@@ -97,6 +97,13 @@ export class Command {
   get residentBytes(): number {
     const pages = readFileSync(`/proc/${String(this.#child.pid)}/statm`, 'utf8').split(' ')[1];
     return Number(pages) * 4096;
+  }
+
+  /** Files, sockets included, that it may open besides those that it has open now. */
+  leaveFiles(count: number): void {
+    const pid = String(this.#child.pid);
+    const most = readdirSync(`/proc/${pid}/fd`).length + count;
+    execFileSync('prlimit', ['--pid', pid, `--nofile=${String(most)}:`]);
   }
 
   signal(signal: NodeJS.Signals): void {

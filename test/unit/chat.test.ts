@@ -522,6 +522,30 @@ describe('going and coming back', () => {
     expect((await store.client(ann.session.id))?.rooms.size).toBe(0);
   });
 
+  test('a join that its node did not live to finish is finished, or undone, by the next request', async () => {
+    const chat = await startChat();
+    const ann = await person(chat, 'web');
+    const { id } = ann.session;
+    const intended = { listening: false, floor: undefined };
+    await chat.setAttributes(ann.session, new Map([['name', 'Ann']]));
+    const { store } = chat;
+    const rooms = new Map([['kitchen', intended], ['cellar', intended]]); // prettier-ignore
+    await store.writeClient(id, { rooms }, { ttlMs: 60_000, create: false });
+    await store.addRoom('kitchen');
+    await store.append('room:kitchen', { data: 'x', speaker: '' }, { create: false });
+    const holders = [{ web: true, leaseMs: 60_000 }] as const;
+    await store.join({ room: 'kitchen', client: id, listening: false, holders, create: false });
+    const { floor } = (await store.membership('kitchen', id)) ?? { floor: 'none' };
+
+    const session = await chat.sessions.load(id);
+    expect(session?.rooms.get('kitchen')).toEqual({ listening: false, floor });
+    expect([...(session?.rooms.keys() ?? [])].sort()).toEqual(['defaultRoom', 'kitchen']);
+    const record = await store.client(id);
+    expect(record?.rooms.get('kitchen')?.floor).toBe(floor);
+    expect(record?.rooms.has('cellar')).toBe(false);
+    expect(await store.roomExists('cellar')).toBe(false);
+  });
+
   test('a record lives while anything hears for it, and dies with its TTL after', async () => {
     let now = 1_000_000;
     const store = new MemoryStore(limits, () => now);
