@@ -245,6 +245,29 @@ describe('RedisStore in Redis', () => {
       await admin.del(`${prefix}layout`);
     });
 
+    test('nodes of two versions share a layout: what the later one adds is passed over by the other', async () => {
+      const prefix = freshPrefix();
+      const store = await openRedisStore({ prefix });
+      const first = await told(store, 'room:x', 'a');
+      const ear = new Ear();
+      await store.follow('room:x', ear);
+      const [ms = ''] = first.split('-');
+      const [state, log] = [`${prefix}{room:x}:room`, `${prefix}{room:x}:log`];
+      await admin.xadd(log, `${ms}-2`, 'p', first, 'd', 'b', 'z', 'of a later version');
+      await admin.hset(state, 'last', `${ms}-2`, 'z', 'of a later version');
+      await admin.publish(log, `1\nsomething else\n${ms}-2`);
+      await told(store, 'room:x', 'c');
+      await eventually(() => ear.texts.length > 0);
+      expect(ear.texts).toEqual(['c']);
+      expect(await texts(store, 'room:x')).toEqual(['a', 'b', 'c']);
+
+      const change = { room: 'x', attributes: new Map([['name', 'Ann']]) };
+      await store.writeClient('c1', change, { ttlMs: 60_000, create: true });
+      const before = await store.client('c1');
+      await admin.hset(`${prefix}queue:{c1}`, 'z', 'of a later version', 'z:x', 'and this');
+      expect(await store.client('c1')).toEqual(before);
+    });
+
     test('a Redis that may evict is warned of', async () => {
       const redis = await OwnRedis.start('--maxmemory-policy', 'allkeys-lru');
       const logger = new KeptLog();
