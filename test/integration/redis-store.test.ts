@@ -136,6 +136,18 @@ describe('RedisStore in Redis', () => {
     expect((await store.history('room:x', undefined, 10)).map(({ id }) => id)).toEqual([ids[2]]);
   });
 
+  test('a clock of Redis that goes back holds no message up, and their order is kept', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix });
+    await told(store, 'room:x', 'made');
+    const ahead = Date.now() + 3_600_000;
+    const [state, log] = [`${prefix}{room:x}:room`, `${prefix}{room:x}:log`];
+    await admin.xadd(log, `${ahead}-2`, 'p', `${ahead}-1`, 'd', 'before it went back');
+    await admin.hset(state, 'last', `${ahead}-2`);
+    expect([await told(store, 'room:x', 'a'), await told(store, 'room:x', 'b')]).toEqual([`${ahead}-3`, `${ahead}-4`]);
+    expect(await texts(store, 'room:x', `${ahead}-2`)).toEqual(['a', 'b']);
+  });
+
   test('what somebody else publishes is thrown away and counted', async () => {
     const prefix = freshPrefix();
     const store = await openRedisStore({ prefix });

@@ -1,8 +1,8 @@
 /** The store in memory as every store, and that memory has an end. */
 import { MemoryStore } from '../../src/store/memory-store';
 import { storeContract } from '../contract/store';
-import { enter, joined, tell, told, web } from '../contract/store/given';
-import { memoryStore } from '../support/stores';
+import { enter, joined, tell, texts, told, web } from '../contract/store/given';
+import { memoryStore, usualLimits } from '../support/stores';
 
 storeContract('MemoryStore', memoryStore);
 
@@ -103,4 +103,13 @@ describe('what it may hold', () => {
     await told(wide, 'room:x', '中'.repeat(5000));
     expect(wide.held - plain.held).toBe(5000);
   });
+});
+
+test('a clock that goes back holds no message up, and their order is kept', async () => {
+  let now = 2_000_000;
+  const store = new MemoryStore(usualLimits, () => now);
+  const first = await told(store, 'room:x', 'a');
+  now -= 3_600_000;
+  expect(await told(store, 'room:x', 'b')).toBe('2000000-2');
+  expect(await texts(store, 'room:x', first)).toEqual(['b']);
 });
