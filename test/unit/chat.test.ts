@@ -1,4 +1,5 @@
 import type { ChatMiddleware } from '../../src/core/middleware';
+import { BEGINNING } from '../../src/protocol/entry-id';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
 import {
@@ -441,6 +442,40 @@ describe('going and coming back', () => {
     await Promise.all([alive.leases.round(), alive.leases.round()]);
     expect(left).toEqual([ann.session.id]);
     expect(await members(alive, 'defaultRoom')).toEqual([bob.session.id]);
+  });
+
+  test('after an outage all leases have run out, and those who live have the time of one to say so', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'Date'] });
+    try {
+      let now = 1_000_000;
+      const store = new MemoryStore(limits, () => now);
+      const chats = { store, leaseEvery: 1_000_000_000 };
+      const [here, there, dead] = [await startChat(chats), await startChat(chats), await startChat(chats)];
+      const [ann, bob, eve] = [await person(here), await person(there), await person(dead)];
+      await Promise.all([listen(here, ann), listen(there, bob), listen(dead, eve)]);
+      const pass = (ms: number): void => {
+        now += ms;
+        jest.advanceTimersByTime(ms);
+      };
+      const away = jest.spyOn(store, 'renewNode').mockRejectedValue(new ChatError('store_unavailable'));
+      await Promise.all([here.leases.round(), there.leases.round()]);
+      pass(NODE_LEASE + 1000);
+      await Promise.all([here.leases.round(), there.leases.round()]);
+      away.mockRestore();
+
+      // One is back before the other, and looks at the room.
+      await here.leases.round();
+      expect(await members(here, 'defaultRoom')).toHaveLength(3);
+      pass(NODE_LEASE / 2);
+      await Promise.all([here.leases.round(), there.leases.round()]);
+      pass(NODE_LEASE / 2 + 1);
+      await Promise.all([here.leases.round(), there.leases.round()]);
+      expect(await members(here, 'defaultRoom')).toEqual([ann.session.id, bob.session.id].sort());
+      const { entries } = await store.read('presence:defaultRoom', BEGINNING, 100);
+      expect(entries.filter(({ data }) => data.includes('"leave"'))).toHaveLength(1);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test('a node that was thought dead puts its people back, at their old places', async () => {

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import type { RoomSnapshot, Store } from '../../../src/core/store';
-import { compareEntryIds } from '../../../src/protocol/entry-id';
+import { BEGINNING, compareEntryIds } from '../../../src/protocol/entry-id';
 import type { Make } from '../store';
-import { enter, node, web } from './given';
+import { enter, node, presenceEvents, told, web } from './given';
 
 type Step =
   | {
@@ -35,6 +35,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 export function presenceFacts(make: Make): void {
+  test('a full presence log drops its first entries, and tells the last one dropped; messages stay', async () => {
+    const { store } = await make({ maxLogLength: 3 });
+    await enter(store, 'x', 'c0');
+    await told(store, 'room:x', 'a');
+    for (let nth = 1; nth <= 5; nth += 1) await enter(store, 'x', `c${nth}`);
+    expect((await presenceEvents(store, 'x')).map(({ id }) => id)).toEqual(['c3', 'c4', 'c5']);
+    expect((await store.read('presence:x', BEGINNING, 0)).state).toMatchObject({ trimmed: 3 });
+    expect((await store.read('room:x', BEGINNING, 0)).state).toMatchObject({ trimmed: 0 });
+  });
+
   test('from any view, the presence log gives every later view', async () => {
     const { store, second } = await make();
     const stores = [store, await second()];
