@@ -712,6 +712,29 @@ test('who keeps no jar, and goes before its answer is written, is given it again
   expect(texts(await again)).toEqual(['a']);
 });
 
+test('what is said while a poll looks at what was said before ends it as well', async () => {
+  const waiting: (() => void)[] = [];
+  const say = async (
+    _connection: unknown,
+    _room: string,
+    { message }: { message: unknown },
+  ): Promise<null | undefined> => {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return message === 'nothing for it' ? null : undefined;
+  };
+  const server = await startServer({ middleware: [{ name: 'slow', say }] });
+  const [client, speaker] = [await arrived(server), await arrived(server)];
+  const { answer } = await park(server, client);
+  await speaker.say('nothing for it');
+  await eventually(() => waiting.length === 1);
+  await speaker.say('this');
+  await speaker.id();
+  waiting.pop()?.();
+  await eventually(() => waiting.length === 1);
+  waiting.pop()?.();
+  expect(texts((await answer).body)).toEqual(['this']);
+});
+
 test('an EventSource comes back by itself, and has heard everything once', async () => {
   const server = await startServer();
   const [client, speaker] = [await connected(server), await arrived(server)];

@@ -1,11 +1,15 @@
 /** What a WebSocket client sees: docs/protocol.md, line by line. */
 import { request as httpRequest } from 'node:http';
+import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
+import { MemoryStore } from '../../src/store/memory-store';
 import { Gate } from '../compat/actions';
 import { HttpClient } from '../support/http-client';
 import { WsClient, type Parsed } from '../support/clients';
+import { eventually } from '../support/eventually';
 import { startServer } from '../support/server';
+import { usualLimits } from '../support/stores';
 
 /** Sets an attribute of the connection, as ActionHero's documents have it. */
 const login = defineAction({
@@ -441,6 +445,25 @@ describe('going', () => {
     do view = await ann.data('roomView');
     while (Object.keys(view.members).includes(bob.id));
     expect(Object.keys(view.members).sort()).toEqual([ann.id, cid.id].sort());
+  });
+
+  test('a link that drops before its client has come in leaves nobody behind', async () => {
+    const store = new MemoryStore(usualLimits);
+    const server = await startServer({ store, config: { general: { reconnectGrace: 0 } } });
+    const follow = store.follow.bind(store);
+    let goOn: (() => void) | undefined;
+    jest.spyOn(store, 'follow').mockImplementationOnce(async (...given) => {
+      await new Promise<void>((resolve) => (goOn = resolve));
+      return follow(...given);
+    });
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/chat/`);
+    socket.on('error', () => undefined);
+    await eventually(() => goOn);
+    expect((await server.api.chatRoom.roomStatus('defaultRoom')).membersCount).toBe(1);
+    socket.terminate();
+    await eventually(() => server.api.connections.counts()['websocket'] === 0);
+    goOn?.();
+    await eventually(async () => (await server.api.chatRoom.roomStatus('defaultRoom')).membersCount === 0);
   });
 
   test('who is cut off is told with 1013 to come again, and can', async () => {
