@@ -8,7 +8,7 @@ import { useEffect, useState } from 'react';
 import { connect, type LinkKind, type Message } from '../src/client';
 
 /** One client for the page, however many components use it. */
-const chat = connect(process.env['CHAT_URL'] ?? '/', { echo: true });
+const chat = connect('/', { echo: true });
 
 export function useChat(room: string) {
   const [messages, setMessages] = useState<readonly Message[]>([]);
@@ -22,7 +22,10 @@ export function useChat(room: string) {
       chat.on('close', () => setLink(undefined)),
     ];
     chat.roomAdd(room).catch(console.error);
-    return () => ends.forEach((end) => end());
+    return () => {
+      for (const end of ends) end();
+      setMessages([]);
+    };
   }, [room]);
   return { messages, link, say: (message: unknown) => chat.say(message, { room }) };
 }

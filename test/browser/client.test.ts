@@ -1,4 +1,6 @@
 /** The client library in a real browser: its cookie, its tabs, its network. */
+import { build } from 'esbuild';
+import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { bundleClient } from '../support/bundled-client';
 import { openPage } from '../support/chromium';
@@ -97,4 +99,59 @@ test('a proxy that lets no WebSocket through: an event stream, on which a reload
   await ann.say(3);
   await eventually(async () => ((await heard(page)) as unknown[]).length === 2);
   expect(await heard(page)).toEqual([2, 3]);
+});
+
+/** A page of React that shows a room by the hook of the examples, made as an application's bundler makes it. */
+async function reactPage(): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `
+        import { createElement, StrictMode, useState } from 'react';
+        import { createRoot } from 'react-dom/client';
+        import { useChat } from './use-chat';
+
+        function Room() {
+          const [room, enter] = useState('kitchen');
+          const { messages, link, say } = useChat(room);
+          Object.assign(window, { enter, say });
+          const said = messages.map(({ id, message }) => createElement('li', { key: id }, message));
+          return createElement('ul', { title: link ? 'open' : 'closed' }, said);
+        }
+        const root = createRoot(document.body);
+        root.render(createElement(StrictMode, null, createElement(Room)));
+        window.leave = () => root.unmount();
+      `,
+      resolveDir: path.join(__dirname, '../../examples'),
+    },
+    bundle: true,
+    write: false,
+    format: 'iife',
+    define: { 'process.env.NODE_ENV': '"development"' },
+    logLevel: 'warning',
+  });
+  return outputFiles[0]!.text;
+}
+
+test('in React, a hook shows what is said in its room, another one when that is asked for, and hears until it is gone', async () => {
+  const server = await startServer();
+  const page = await openPage(`${server.url}/api/status`, NETWORK);
+  await page.evaluate(await reactPage());
+  // It is empty, and so takes no room: to be there is enough.
+  await page.locator('ul[title=open]').waitFor({ state: 'attached' });
+  const shown = (): Promise<string[]> => page.locator('li').allTextContents();
+  await page.evaluate('say("mine")');
+  const ann = await WsClient.connect(server.url);
+  for (const room of ['kitchen', 'garden']) await ann.data('roomAdd', { room });
+  await ann.say('elsewhere', { room: 'garden' });
+  await ann.say('hello', { room: 'kitchen' });
+  await eventually(async () => (await shown()).includes('hello'));
+  expect(await shown()).toEqual(['mine', 'hello']);
+
+  await page.evaluate('enter("garden")');
+  await eventually(async () => (await ann.data('roomView', { room: 'garden' })).membersCount === 2);
+  await ann.say('among flowers', { room: 'garden' });
+  await eventually(async () => (await shown()).includes('among flowers'));
+  expect(await shown()).toEqual(['among flowers']);
+  await page.evaluate('leave()');
+  expect(await shown()).toEqual([]);
 });

@@ -7,8 +7,6 @@ import { diceBot, rolled } from '../../examples/bot';
 import { joinTeam, play, playersOnly } from '../../examples/game-room';
 import { login, secretRoom } from '../../examples/authenticated-room';
 import { eventually } from '../support/eventually';
-import type * as UseChat from '../../examples/use-chat';
-import type * as Client from '../../src/client';
 import { HttpClient } from '../support/http-client';
 import { twoNodes } from '../support/nodes';
 import { startServer } from '../support/server';
@@ -177,98 +175,4 @@ describe('game-room', () => {
     },
     TO_START,
   );
-});
-
-describe('use-chat', () => {
-  /** As much of React as a component with that hook sees of it: state, and an effect for each of its dependencies. */
-  class Component<T> {
-    readonly #states: unknown[] = [];
-    readonly #effects: { of: readonly unknown[]; end: (() => void) | undefined }[] = [];
-    shown!: T;
-
-    constructor(public render: () => T) {}
-
-    show(): void {
-      let state = 0;
-      let effect = 0;
-      hooks.useState = (initial) => {
-        const index = state++;
-        if (index >= this.#states.length) this.#states.push(initial);
-        const set = (next: unknown): void => {
-          this.#states[index] =
-            typeof next === 'function' ? (next as (before: unknown) => unknown)(this.#states[index]) : next;
-          this.show();
-        };
-        return [this.#states[index], set];
-      };
-      const due: (() => void)[] = [];
-      hooks.useEffect = (run, of) => {
-        const index = effect++;
-        const before = this.#effects[index];
-        if (before && before.of.every((each, at) => each === of[at])) return;
-        due.push(() => {
-          before?.end?.();
-          this.#effects[index] = { of, end: run() };
-        });
-      };
-      this.shown = this.render();
-      for (const run of due) run();
-    }
-
-    end(): void {
-      for (const { end } of this.#effects) end?.();
-    }
-  }
-
-  const hooks = {} as {
-    useState: (initial: unknown) => [unknown, (next: unknown) => void];
-    useEffect: (run: () => (() => void) | undefined, of: readonly unknown[]) => void;
-  };
-
-  test('shows what is said in its room, another one when that is asked for, and nothing once it is gone', async () => {
-    const { url } = await startServer();
-    jest.doMock(
-      'react',
-      () => ({
-        useState: (initial: unknown) => hooks.useState(initial),
-        useEffect: (run: () => undefined, of: readonly unknown[]) => hooks.useEffect(run, of),
-      }),
-      { virtual: true },
-    );
-    process.env['CHAT_URL'] = url;
-    const client = jest.requireActual<typeof Client>('../../src/client');
-    const clients: { close(): void }[] = [];
-    jest.doMock('../../src/client', () => ({
-      ...client,
-      connect: (...given: Parameters<typeof client.connect>) => {
-        const made = client.connect(...given);
-        clients.push(made);
-        return made;
-      },
-    }));
-    const { useChat } = jest.requireActual<typeof UseChat>('../../examples/use-chat');
-    try {
-      const component = new Component(() => useChat('kitchen'));
-      component.show();
-      await eventually(() => component.shown.link);
-      await component.shown.say('mine');
-      const ann = await WsClient.connect(url);
-      for (const room of ['kitchen', 'garden']) await ann.data('roomAdd', { room });
-      await ann.say('elsewhere', { room: 'garden' });
-      await ann.say('hello', { room: 'kitchen' });
-      const texts = (): unknown[] => component.shown.messages.map(({ message }) => message);
-      await eventually(() => texts().includes('hello'));
-      expect(texts()).toEqual(['mine', 'hello']);
-
-      component.render = () => useChat('garden');
-      component.show();
-      await eventually(async () => (await ann.data('roomView', { room: 'garden' })).membersCount === 2);
-      await ann.say('among flowers', { room: 'garden' });
-      await eventually(() => texts().includes('among flowers'));
-      component.end();
-    } finally {
-      for (const each of clients) each.close();
-      delete process.env['CHAT_URL'];
-    }
-  });
 });
