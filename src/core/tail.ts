@@ -53,7 +53,7 @@ export class Tail implements Follower {
   #batches: Batches | undefined;
   readonly #readers = new Set<Reader>();
   #waving = false;
-  #resync: Promise<void> | undefined;
+  #catchingUp = false;
   #again = false;
 
   /** @param keepMs how long the ring may hold an entry: the message TTL, 0 for no limit */
@@ -131,10 +131,10 @@ export class Tail implements Follower {
   // --- what the store announces ---
 
   entry(entry: Entry): void {
-    if (entry.prev === this.#last && this.#resync === undefined) {
+    if (entry.prev === this.#last && !this.#catchingUp) {
       this.#push(new LogEntry(this.topic, entry));
       this.#wave();
-    } else if (this.#resync !== undefined || compareEntryIds(entry.id, this.#last) > 0 || !this.#has(entry.id)) {
+    } else if (this.#catchingUp || compareEntryIds(entry.id, this.#last) > 0 || !this.#has(entry.id)) {
       this.check();
     }
   }
@@ -147,9 +147,7 @@ export class Tail implements Follower {
   /** Looks whether the log goes on behind what is known; costs one read. */
   check(): void {
     this.#again = true;
-    this.#resync ??= this.#catchUp().finally(() => {
-      this.#resync = undefined;
-    });
+    if (!this.#catchingUp) void this.#catchUp();
   }
 
   /** Of a client's topic, its session. */
@@ -161,6 +159,7 @@ export class Tail implements Follower {
 
   /** Reads the log from where the ring ends until nothing is missing. */
   async #catchUp(): Promise<void> {
+    this.#catchingUp = true;
     while (this.#again) {
       this.#again = false;
       let batch: Batch;
@@ -169,7 +168,7 @@ export class Tail implements Follower {
       } catch (error) {
         // The next head check, or the link's coming back, tries again; the readers keep their places.
         this.logger.debug({ topic: this.topic, err: error }, 'a log could not be read');
-        return;
+        continue;
       }
       const goOn = batch.entries[0]?.prev ?? batch.end;
       // Not where the ring ends: nobody may be served from entries that the log does not hold any more.
@@ -178,6 +177,8 @@ export class Tail implements Follower {
       if (batch.more) this.#again = true;
       if (batch.loss !== undefined || batch.entries.length > 0) this.#wave();
     }
+    // In the same turn as the last look at it: whoever asks later begins anew.
+    this.#catchingUp = false;
   }
 
   #push(entry: LogEntry): void {

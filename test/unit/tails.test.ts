@@ -1,0 +1,216 @@
+/** What a node keeps of the logs that are followed here: how much of them, for how long, and what it knows by that. */
+import { BEGINNING } from '../../src/protocol/entry-id';
+import { ReadTurns } from '../../src/core/read-turns';
+import type { Topic } from '../../src/core/entry';
+import type { Follower, Slice } from '../../src/core/store';
+import type { Reader, Tail } from '../../src/core/tail';
+import { Tails, type TailsOptions } from '../../src/core/tails';
+import { ChatError } from '../../src/protocol/errors';
+import { MemoryStore } from '../../src/store/memory-store';
+import { told } from '../contract/store/given';
+import { limits } from '../support/core';
+import { eventually } from '../support/eventually';
+import { KeptLog } from '../support/logger';
+
+/** Counts what it is asked for, can be away, and can be heard nothing of. */
+class CountingStore extends MemoryStore {
+  reads = 0;
+  away = false;
+  silent = false;
+
+  override follow(topic: Topic, follower: Follower): Promise<() => void> {
+    return super.follow(topic, {
+      entry: (entry) => {
+        if (!this.silent) follower.entry(entry);
+      },
+      stale: () => follower.stale(),
+      changed: (version) => follower.changed(version),
+    });
+  }
+
+  override read(...asked: Parameters<MemoryStore['read']>): Promise<Slice> {
+    this.reads += 1;
+    return this.away ? Promise.reject(new ChatError('store_unavailable')) : super.read(...asked);
+  }
+}
+
+const reader = (wake: () => void = () => undefined): Reader => ({ wake });
+const opened: Tails[] = [];
+let store: CountingStore;
+
+beforeEach(() => {
+  store = new CountingStore(limits);
+});
+
+afterEach(() => {
+  for (const tails of opened.splice(0)) tails.close();
+});
+
+function tailsOf(options: Partial<TailsOptions> = {}): Tails {
+  const tails = new Tails({
+    store,
+    logger: new KeptLog(),
+    reads: new ReadTurns(),
+    keepMs: 60_000,
+    checkMs: 60_000,
+    ...options,
+  });
+  opened.push(tails);
+  return tails;
+}
+
+/** Said in the room, and heard of by its tail. */
+async function said(tail: Tail, count: number, text: (nth: number) => string = String): Promise<string[]> {
+  const ids: string[] = [];
+  for (let nth = 0; nth < count; nth += 1) ids.push(await told(store, 'room:x', text(nth)));
+  await eventually(() => tail.last === ids.at(-1));
+  return ids;
+}
+
+/** Whether the tail serves from memory what follows a place. */
+async function isWarm(tail: Tail, after: string): Promise<boolean> {
+  const before = store.reads;
+  await tail.batch(after, '192.0.2.1');
+  return store.reads === before;
+}
+
+test('a tail holds 1,024 entries and up to a quarter more; who stands further back is served from the store', async () => {
+  const tail = await tailsOf().acquire('room:x', reader());
+  const ids = await said(tail, 1280);
+  expect(await isWarm(tail, ids[0]!)).toBe(true);
+  const more = await said(tail, 1);
+  expect(await isWarm(tail, ids[256]!)).toBe(true);
+  expect(await isWarm(tail, ids[255]!)).toBe(false);
+  expect(tail.last).toBe(more[0]);
+});
+
+test('a tail of long texts holds half of two million characters when they become more, the newest one always', async () => {
+  const tail = await tailsOf().acquire('room:x', reader());
+  const ids = await said(tail, 30, () => 'x'.repeat(100_000));
+  const warm: boolean[] = [];
+  for (const id of ids) warm.push(await isWarm(tail, id));
+  const held = warm.filter(Boolean).length;
+  expect(held).toBeGreaterThanOrEqual(10);
+  expect(held).toBeLessThanOrEqual(21);
+  expect(warm.at(-1)).toBe(true);
+  // Those that are held are the newest.
+  expect(warm).toEqual([...Array<boolean>(30 - held).fill(false), ...Array<boolean>(held).fill(true)]);
+  const [giant] = await said(tail, 1, () => 'y'.repeat(3_000_000));
+  expect(await isWarm(tail, ids.at(-1)!)).toBe(true);
+  expect(tail.last).toBe(giant);
+});
+
+test('a reader is woken once for all that came in one turn; a thousand readers in slices, and none that has gone', async () => {
+  const tails = tailsOf();
+  const woken: number[] = [];
+  let inFirstSlice = 0;
+  const readers = Array.from({ length: 1000 }, (_, nth) => reader(() => woken.push(nth)));
+  readers[0] = reader(() => {
+    woken.push(0);
+    setImmediate(() => {
+      inFirstSlice = woken.length;
+      tails.release(tail!, readers[999]!);
+    });
+  });
+  const [tail] = await Promise.all(readers.map((each) => tails.acquire('room:x', each)));
+  expect(tail!.readers).toBe(1000);
+  await Promise.all(['a', 'b', 'c'].map((text) => told(store, 'room:x', text)));
+  await eventually(() => woken.length >= 999);
+  expect(inFirstSlice).toBe(200);
+  expect(woken).toEqual(Array.from({ length: 999 }, (_, nth) => nth));
+});
+
+test('what was not announced is found by the next look that the store answers, and readers are woken for it', async () => {
+  const tails = tailsOf();
+  let wakes = 0;
+  const tail = await tails.acquire(
+    'room:x',
+    reader(() => (wakes += 1)),
+  );
+  const [first] = await said(tail, 1);
+  await eventually(() => wakes === 1);
+  store.silent = true;
+  const second = await told(store, 'room:x', 'unheard of');
+  store.away = true;
+  const before = store.reads;
+  tails.check();
+  await eventually(() => store.reads > before);
+  expect(tail.last).toBe(first);
+  store.away = false;
+  tails.check();
+  await eventually(() => wakes === 2);
+  expect(tail.last).toBe(second);
+});
+
+test('a log that could not be read is followed anew by the next who comes', async () => {
+  const tails = tailsOf();
+  store.away = true;
+  await expect(tails.acquire('room:x', reader())).rejects.toMatchObject({ code: 'store_unavailable' });
+  expect(tails.size).toBe(0);
+  expect(tails.warm('room:x')).toBeUndefined();
+  store.away = false;
+  const tail = await tails.acquire('room:x', reader());
+  expect(tails.warm('room:x')).toBe(tail);
+  expect(tails.size).toBe(1);
+});
+
+test('who stands at the beginning of a log is never served from memory, where what was trimmed is not known', async () => {
+  const tail = await tailsOf().acquire('room:x', reader());
+  await said(tail, 3);
+  expect(await isWarm(tail, BEGINNING)).toBe(false);
+});
+
+test('entries older than the TTL are not given out, though nothing has trimmed them here', async () => {
+  const tail = await tailsOf({ keepMs: 100 }).acquire('room:x', reader());
+  const [first, second] = await said(tail, 3);
+  expect(await isWarm(tail, second!)).toBe(true);
+  const saidAt = performance.now();
+  await eventually(() => performance.now() - saidAt > 100);
+  expect(await isWarm(tail, first!)).toBe(false);
+});
+
+test('the busiest rooms are those in which most was said since the last look, then those with most hearers', async () => {
+  const tails = tailsOf();
+  for (const [room, hearers] of [
+    ['a', 1],
+    ['b', 3],
+    ['c', 2],
+    ['d', 1],
+  ] as const) {
+    for (let nth = 0; nth < hearers; nth += 1) await tails.acquire(`room:${room}`, reader());
+  }
+  await tails.acquire('client:c1', reader());
+  const names = (most: number): [string, number, number][] =>
+    tails.look(most).busiest.map(({ room, said: count, hearers }) => [room, count, hearers]);
+  // Nothing is known of before the first look.
+  expect(names(2)).toEqual([
+    ['b', 0, 3],
+    ['c', 0, 2],
+  ]);
+  for (const room of ['d', 'd', 'a'] as const) {
+    const id = await told(store, `room:${room}`, 'x');
+    await eventually(() => tails.warm(`room:${room}`)?.last === id);
+  }
+  expect(tails.look(3)).toEqual({
+    rooms: 4,
+    busiest: [
+      { room: 'd', said: 2, hearers: 1 },
+      { room: 'a', said: 1, hearers: 1 },
+      { room: 'b', said: 0, hearers: 3 },
+    ],
+  });
+  expect(names(1)).toEqual([['b', 0, 3]]);
+});
+
+test('what is followed is let go of some time after its last reader, and not while there is one', async () => {
+  const tails = tailsOf({ lingerMs: 30, checkMs: 20 });
+  const [one, other] = [reader(), reader()];
+  const tail = await tails.acquire('room:x', one);
+  expect(tails.acquireWarm('room:x', other)).toBe(tail);
+  tails.release(tail, one);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(tails.size).toBe(1);
+  tails.release(tail, other);
+  await eventually(() => tails.size === 0);
+  expect(tails.acquireWarm('room:x', other)).toBeUndefined();
+});
