@@ -181,6 +181,8 @@ export interface Store {
   append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended>;
   /** Entries after a place; `limit` 0 asks only where the log stands. */
   read(topic: Topic, after: EntryId, limit: number): Promise<Slice>;
+  /** Where logs end, in the order asked; undefined for one that is not there. Of many it costs much less than to read. */
+  ends(topics: readonly Topic[]): Promise<readonly (EntryId | undefined)[]>;
   /** The last `limit` unexpired entries before a place (undefined: the end), oldest first. */
   history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]>;
   /**

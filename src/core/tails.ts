@@ -1,5 +1,5 @@
 /** The tails of this node: one per log that somebody follows here, kept warm a while after the last reader went. */
-import { entryIdParts } from '../protocol/entry-id';
+import { BEGINNING, entryIdParts } from '../protocol/entry-id';
 import { topicSubject, type Topic } from './entry';
 import type { Logger } from './logger';
 import type { ReadTurns } from './read-turns';
@@ -33,9 +33,14 @@ interface Held {
   /** By the steady clock; undefined while it has readers. */
   idleSince: number | undefined;
   uses: number;
+  /** Its end is being asked for. */
+  asked: boolean;
   /** The log's last number when the busiest rooms were last looked for; undefined before the first time. */
   lookedAt: number | undefined;
 }
+
+/** Logs whose ends are asked for in one call. */
+const ENDS_AT_ONCE = 100;
 
 export class Tails {
   readonly #held = new Map<Topic, Held>();
@@ -150,6 +155,7 @@ export class Tails {
       unfollow: undefined,
       idleSince: undefined,
       uses: 0,
+      asked: false,
       lookedAt: undefined,
     };
     // A failed start is not kept: the next reader tries anew. Whoever waits is told by `ready` itself.
@@ -174,6 +180,7 @@ export class Tails {
 
   #round(turn: number): void {
     const now = performance.now();
+    const due: Held[] = [];
     let index = 0;
     for (const [topic, held] of this.#held) {
       index += 1;
@@ -181,9 +188,30 @@ export class Tails {
       if (held.idleSince !== undefined && now - held.idleSince > this.#lingerMs) {
         held.unfollow();
         this.#held.delete(topic);
-      } else if (index % 10 === turn) {
-        held.tail.check();
+      } else if (index % 10 === turn && !held.asked) {
+        due.push(held);
       }
+    }
+    for (let from = 0; from < due.length; from += ENDS_AT_ONCE)
+      void this.#compare(due.slice(from, from + ENDS_AT_ONCE));
+  }
+
+  /** Asks for many ends at once, and reads only where one is not what is known here: most logs are silent. */
+  async #compare(due: readonly Held[]): Promise<void> {
+    const known = due.map(({ tail }) => tail.last);
+    for (const held of due) held.asked = true;
+    try {
+      const ends = await this.options.store.ends(due.map(({ tail }) => tail.topic));
+      for (const [index, { tail }] of due.entries()) {
+        const end = ends[index] ?? BEGINNING;
+        // What was announced while we asked may be behind it by now.
+        if (end !== known[index] && end !== tail.last) tail.check();
+      }
+    } catch (error) {
+      // The next round, or the link's coming back, looks again.
+      this.options.logger.debug({ err: error }, 'the ends of logs could not be read');
+    } finally {
+      for (const held of due) held.asked = false;
     }
   }
 }

@@ -122,6 +122,10 @@ export class MemoryStore implements Store {
     return Promise.resolve(this.#log(topic, false)?.read(after, limit) ?? { entries: [], state: undefined });
   }
 
+  ends(topics: readonly Topic[]): Promise<readonly (EntryId | undefined)[]> {
+    return Promise.resolve(topics.map((topic) => this.#log(topic, false)?.state.last));
+  }
+
   history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]> {
     return Promise.resolve(this.#log(topic, false)?.history(before, limit) ?? []);
   }

@@ -56,6 +56,15 @@ describe('announcements that are late, doubled, out of order or lost', () => {
     for (const { link } of hearers) expect(link.texts).toEqual(range(0, 400));
   });
 
+  test('a message whose announcement never comes is heard after the next look at the log’s end', async () => {
+    const store = new StutteringStore(limits, () => 0.1);
+    const chat = await startChat({ store, checkEvery: 20 });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const hearer = await listen(chat, bob);
+    await say(chat, ann, 'defaultRoom', 'told to nobody');
+    await eventually(() => hearer.link.texts.length === 1);
+  });
+
   test(`a reader that hops with its cursor hears each message once and in order (SEED=${seed})`, async () => {
     const random = randomFrom(seed);
     const store = new StutteringStore(limits, random);
@@ -120,6 +129,17 @@ describe('a warm log', () => {
     const { reads } = store;
     for (const index of range(0, 50)) await say(chat, ann, 'defaultRoom', index);
     await eventually(() => hearers.every(({ link }) => link.texts.length === 51));
+    expect(store.reads - reads).toBe(0);
+  });
+
+  test('in which nothing is said is not read, however often its end is compared', async () => {
+    const store = new StutteringStore(limits, () => 0.5);
+    const compared = jest.spyOn(store, 'ends');
+    const chat = await startChat({ store, checkEvery: 20 });
+    await Promise.all(range(0, 20).map(async () => listen(chat, await person(chat))));
+    const { reads } = store;
+    const rounds = compared.mock.calls.length;
+    await eventually(() => compared.mock.calls.length > rounds + 20);
     expect(store.reads - reads).toBe(0);
   });
 

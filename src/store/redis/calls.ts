@@ -33,7 +33,12 @@ const LOST =
 const FULL = /^(OOM|MISCONF)/;
 
 /** `view` may sweep, but who asks for it wants to know, not to do. */
-const READS: ReadonlySet<ScriptName> = new Set(['read', 'history', 'view', 'nodes']);
+const READS: ReadonlySet<ScriptName> = new Set(['read', 'ends', 'history', 'view', 'nodes']);
+
+/** Those that are told how many keys they are given. */
+const COUNTED: ReadonlySet<ScriptName> = new Set(
+  scripts.filter(({ numberOfKeys }) => numberOfKeys === undefined).map(({ name }) => name),
+);
 
 /** ms: from a quiet neighbour to one that is about to be given up. */
 export const LATENCY_BOUNDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000];
@@ -58,7 +63,9 @@ export class Calls {
     readonly client: Client,
     readonly callMs: number,
   ) {
-    for (const { name, lua, numberOfKeys } of scripts) client.defineCommand(commandOf(name), { lua, numberOfKeys });
+    for (const { name, lua, numberOfKeys } of scripts) {
+      client.defineCommand(commandOf(name), numberOfKeys === undefined ? { lua } : { lua, numberOfKeys });
+    }
     client.on('ready', () => {
       this.#ready = true;
       this.#link += 1;
@@ -73,6 +80,10 @@ export class Calls {
   /** Which link this is, counted from 1. */
   get link(): number {
     return this.#link;
+  }
+
+  get isCluster(): boolean {
+    return !(this.client instanceof Redis);
   }
 
   get ready(): boolean {
@@ -90,7 +101,8 @@ export class Calls {
   /** Keys in one slot; text from clients in `parameters` only, never in the script. */
   script(name: ScriptName, keys: readonly string[], parameters: readonly Argument[]): Promise<unknown> {
     const scripted = this.client as unknown as ScriptedClient;
-    return this.#call(!READS.has(name), () => scripted[commandOf(name)](...keys, ...parameters));
+    const count = COUNTED.has(name) ? [keys.length] : [];
+    return this.#call(!READS.has(name), () => scripted[commandOf(name)](...count, ...keys, ...parameters));
   }
 
   close(): void {

@@ -71,6 +71,24 @@ export class Logs {
     };
   }
 
+  /** In one call; on a cluster each log is where its own slot is. */
+  async ends(topics: readonly Topic[]): Promise<(EntryId | undefined)[]> {
+    const { calls, keys } = this.context;
+    const logs = topics.map((topic) => {
+      const { state, kind } = keys.log(topic);
+      return { state, field: kind === 'presence' ? 'plast' : 'last' };
+    });
+    if (calls.isCluster) {
+      const end = ({ state, field }: (typeof logs)[number]): Promise<string | null> =>
+        calls.read((client) => client.hget(state, field));
+      return (await Promise.all(logs.map(end))).map((id) => id ?? undefined);
+    }
+    const states = logs.map(({ state }) => state);
+    const fields = logs.map(({ field }) => field);
+    const reply = (await calls.script('ends', states, fields)) as Reply;
+    return listOf(reply).map((id) => (id === null ? undefined : textOf(id)));
+  }
+
   async history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]> {
     if (limit <= 0) return [];
     const { calls, keys, limits } = this.context;

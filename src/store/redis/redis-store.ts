@@ -156,6 +156,9 @@ export class RedisStore implements Store {
   read(topic: Topic, after: EntryId, limit: number): Promise<Slice> {
     return this.#logs.read(topic, after, limit);
   }
+  ends(topics: readonly Topic[]): Promise<readonly (EntryId | undefined)[]> {
+    return this.#logs.ends(topics);
+  }
   history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]> {
     return this.#logs.history(topic, before, limit);
   }

@@ -4,7 +4,8 @@ import path from 'node:path';
 
 interface ScriptParts {
   readonly files: readonly string[];
-  readonly keys: number;
+  /** Undefined: as many as are given. */
+  readonly keys: number | undefined;
   /**
    * With any first line `#!lua` a Redis that is full or cannot save refuses the script whole, before it did anything.
    * `no-writes`: nothing to refuse. `allow-oom`: leaving, renewing and removing give memory back, and must go on.
@@ -21,6 +22,7 @@ const inRoom = (file: string, flags: ScriptParts['flags'] = ''): ScriptParts => 
 const catalogue = {
   append: { files: ['clock', 'append'], keys: 4, flags: '' },
   read: { files: ['clock', 'read'], keys: 2, flags: 'no-writes' },
+  ends: { files: ['ends'], keys: undefined, flags: 'no-writes' },
   history: { files: ['clock', 'history'], keys: 1, flags: 'no-writes' },
   join: inRoom('join'),
   leave: inRoom('leave', 'allow-oom'),
@@ -46,7 +48,7 @@ export type ScriptName = keyof typeof catalogue;
 
 export interface Script {
   readonly name: ScriptName;
-  readonly numberOfKeys: number;
+  readonly numberOfKeys: number | undefined;
   readonly lua: string;
 }
 

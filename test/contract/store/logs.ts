@@ -34,6 +34,17 @@ export function logFacts(make: Make): void {
     expect(await store.read(room, BEGINNING, 0)).toMatchObject({ entries: [], state: { last: id } });
   });
 
+  test('tells where many logs end, of whatever kind, in the order asked', async () => {
+    const { store } = await make();
+    await enter(store, 'x', 'ann');
+    const end = await told(store, room, 'a');
+    const topics: Topic[] = ['room:none', room, 'client:none', 'presence:x', room];
+    const presence = (await store.read('presence:x', BEGINNING, 0)).state?.last;
+    expect(presence).toBeDefined();
+    expect(await store.ends(topics)).toEqual([undefined, end, undefined, presence, end]);
+    expect(await store.ends([])).toEqual([]);
+  });
+
   test('a place that no entry has is a place all the same', async () => {
     const { store } = await make();
     const { ms, seq } = entryIdParts(await told(store, room, 'a'));
