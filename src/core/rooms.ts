@@ -36,18 +36,28 @@ export class Rooms {
     session: Session,
     connection: ChatConnection,
     room: string,
-    { listening, revived }: { listening: boolean; revived?: 'expired' | 'reset' | undefined },
+    {
+      listening,
+      revived,
+      leaving,
+    }: {
+      listening: boolean;
+      revived?: 'expired' | 'reset' | undefined;
+      /** A room that it is about to leave for this one. */
+      leaving?: string | null;
+    },
   ): Promise<HeardRoom> {
     const known = session.rooms.get(room);
     if (known && (listening || !known.listening)) throw new ChatError('already_in_room', room);
     const { roomsPerClient } = this.options.settings;
-    if (!known && roomsPerClient > 0 && session.rooms.size >= roomsPerClient) {
+    const mostRooms = roomsPerClient === 0 || !session.rooms.has(leaving ?? '') ? roomsPerClient : roomsPerClient + 1;
+    if (!known && mostRooms > 0 && session.rooms.size >= mostRooms) {
       throw new ChatError('too_many_rooms', String(roomsPerClient));
     }
     await this.options.middleware.join(connection, room, listening);
 
     // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
-    const change = { ...intention(room, listening), mostRooms: roomsPerClient };
+    const change = { ...intention(room, listening), mostRooms };
     const intent = this.options.sessions().write(session, change);
     return this.#join(session, connection, room, { listening, revived, intent });
   }
@@ -88,7 +98,7 @@ export class Rooms {
       readonly listening: boolean;
       readonly revived: 'expired' | 'reset' | undefined;
       /** The record's being told of it. */
-      readonly intent: Promise<void>;
+      readonly intent: Promise<unknown>;
       /** The room is to be the client's current one. */
       readonly current?: { readonly room: string };
     },
@@ -109,6 +119,7 @@ export class Rooms {
       if (error instanceof ChatError && error.code === 'too_many_rooms') {
         await joining;
         await store.leave(room, session.id);
+        throw new ChatError('too_many_rooms', String(settings.roomsPerClient));
       }
       throw error;
     });
@@ -135,27 +146,53 @@ export class Rooms {
     await this.#forgetRoom(session, room);
   }
 
-  /** Into the new room, then out of the old one; when the first is refused nothing changes. */
+  /**
+   * Into the new room, then out of the old one; when either is refused nothing has changed. Of changes that a client
+   * asks for at the same time, on whatever nodes, each leaves the room that was the current one right before it.
+   */
   async changeRoom(
     session: Session,
     connection: ChatConnection,
     room: string,
     { revived }: { revived?: 'expired' | 'reset' | undefined } = {},
   ): Promise<void> {
-    const old = session.room;
-    if (room === old) return;
+    if (room === session.room) return;
+    const { sessions, middleware, store } = this.options;
     const known = session.rooms.get(room);
-    if (!known || known.listening) await this.join(session, connection, room, { listening: false, revived });
-    if (old !== null && session.rooms.has(old)) {
-      try {
-        await this.leave(session, connection, old);
-      } catch (error) {
-        if (!known) await this.leave(session, connection, room);
-        throw error;
-      }
+    if (known?.listening !== false) {
+      // For a moment it is in one more than it may be.
+      await this.join(session, connection, room, { listening: false, revived, leaving: session.room });
     }
-    await this.options.sessions().write(session, { room });
+    const old = await sessions().write(session, { room });
     session.room = room;
+    if (old === null || old === room) return;
+    try {
+      await middleware.leave(connection, old);
+    } catch (error) {
+      await sessions().write(session, { room: old });
+      session.room = old;
+      if (known?.listening !== false) await this.#unjoin(session, connection, room, known);
+      throw error;
+    }
+    await store.leave(old, session.id);
+    await this.#forgetRoom(session, old);
+  }
+
+  /** A join is undone, and nobody is asked whether it may be: out of the room, or a listener there as before. */
+  async #unjoin(
+    session: Session,
+    connection: ChatConnection,
+    room: string,
+    before: HeardRoom | undefined,
+  ): Promise<void> {
+    await this.options.store.leave(room, session.id);
+    if (!before) {
+      await this.#forgetRoom(session, room);
+      return;
+    }
+    session.enter(room, before);
+    await this.#putInto(session, room, before, this.#holders(session, connection));
+    await this.options.sessions().write(session, { rooms: new Map([[room, session.rooms.get(room) ?? before]]) });
   }
 
   /** Back into a room that the client's record says it is in: the `join` hooks run again, and may refuse by now. */

@@ -123,25 +123,30 @@ export class Sessions {
   /**
    * Writes to the session's record, and makes the record anew when the store has lost it: whoever has a session in
    * hand knows all that was in there.
+   * @returns the current room until then
    */
-  async write(session: Session, change: ClientChange, create = false): Promise<void> {
+  async write(session: Session, change: ClientChange, create = false): Promise<string | null> {
     const { store, ttlMs } = this.options;
+    const { room } = session;
     session.writing += 1;
     try {
       let written = await store.writeClient(session.id, change, { ttlMs, create });
-      if (!written) {
+      const lost = !written;
+      if (lost) {
         written = await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
         // Another record than the one that this session was read from: it counts from the beginning, and is younger.
         session.version = 0;
         await this.refresh(session);
       }
-      if (!written || written.version <= session.version) return;
+      const roomBefore = lost ? room : (written?.roomBefore ?? null);
+      if (!written || written.version <= session.version) return roomBefore;
       const { version, connectedAt } = written;
       const foreign = version > session.version + 1 && (create || this.#up.get(session.id)?.session === session);
       session.version = version;
       session.connectedAt = connectedAt;
       // Another node's change came in between, and its announcement while we were writing.
       if (foreign) await this.refresh(session);
+      return roomBefore;
     } finally {
       session.writing -= 1;
     }

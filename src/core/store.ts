@@ -137,7 +137,10 @@ export interface Pending {
 }
 
 /** What became of a record by being written to. */
-export type Written = Pick<ClientRecord, 'version' | 'connectedAt'>;
+export interface Written extends Pick<ClientRecord, 'version' | 'connectedAt'> {
+  /** The current room until this write: of changes at the same time each has another one to leave. */
+  readonly roomBefore: string | null;
+}
 
 /** Each named part is set; null removes it. What is not named stays. */
 export interface ClientChange {

@@ -278,6 +278,7 @@ export class MemoryStore implements Store {
     }
     stored.expiresAt = this.now() + options.ttlMs;
     if (change.revived !== undefined) stored.revived = change.revived;
+    const roomBefore = stored.room;
     if (change.room !== undefined) stored.room = change.room;
     const places = new Map(stored.places);
     if (change.rooms) {
@@ -309,7 +310,7 @@ export class MemoryStore implements Store {
       this.#changed(id, stored.version);
     }
     const { version, connectedAt } = stored;
-    return Promise.resolve({ version, connectedAt });
+    return Promise.resolve({ version, connectedAt, roomBefore });
   }
 
   renewClient(id: string, ttlMs: number): Promise<number | undefined> {

@@ -7,16 +7,25 @@ const MAX_PARAMS = 100;
 /** Of all keys and values together: they stay with the socket for as long as it is open. */
 const MAX_BYTES = 65_536;
 
-export class StickyParams {
-  #values: Record<string, unknown> | undefined;
+type Values = Readonly<Record<string, unknown>>;
 
-  get values(): Readonly<Record<string, unknown>> {
-    return this.#values ?? NONE;
+export class StickyParams {
+  #ahead: Values = NONE;
+  #values: Values = NONE;
+
+  /** As the next line that is read finds them: its messageId may be one, set by a line that is not answered yet. */
+  get ahead(): Values {
+    return this.#ahead;
+  }
+
+  /** As what is being done finds them: set by what was asked before it, and by nothing later. */
+  get values(): Values {
+    return this.#values;
   }
 
   /**
-   * Acts at once, because the next line's messageId may be one of these; the answer waits its turn. Undefined when the
-   * verb is none of ours.
+   * What a line changes the next one finds changed, and whoever looks at `values` once the answer, which waits its
+   * turn, is made. Undefined when the verb is none of ours.
    */
   act({ event, params }: SocketRequest): (() => unknown) | undefined {
     const { key, value } = params;
@@ -24,19 +33,17 @@ export class StickyParams {
       case 'paramAdd':
         return this.#add(key, value);
       case 'paramDelete':
-        if (typeof key === 'string' && this.#values) Reflect.deleteProperty(this.#values, key);
-        return nothing;
+        return this.#become(Object.entries(this.#ahead).filter(([name]) => name !== key));
       case 'paramView': {
-        const found = typeof key === 'string' ? this.values[key] : undefined;
+        const found = typeof key === 'string' ? this.#ahead[key] : undefined;
         return () => found ?? null;
       }
       case 'paramsView': {
-        const all = { ...this.values };
+        const all = this.#ahead;
         return () => all;
       }
       case 'paramsDelete':
-        this.#values = undefined;
-        return nothing;
+        return this.#become([]);
       default:
         return undefined;
     }
@@ -45,34 +52,46 @@ export class StickyParams {
   /** The arguments of a `say`; where it names no match of its own, the sticky one is meant. */
   matched(params: Arguments): Arguments {
     if (params['roomMatchKey'] !== undefined || params['roomMatchValue'] !== undefined) return params;
-    const { roomMatchKey, roomMatchValue } = this.values;
+    const { roomMatchKey, roomMatchValue } = this.#ahead;
     return { ...params, roomMatchKey, roomMatchValue };
   }
 
   #add(key: unknown, value: unknown): () => unknown {
     if (typeof key !== 'string' || key === '' || isReservedName(key)) return refusing('key is required');
-    const full = !(key in this.values) && Object.keys(this.values).length >= MAX_PARAMS;
-    if (full) return refusing(`there are ${String(MAX_PARAMS)} params already`);
-    const bytes = sizeOf(key, value);
-    const total = this.#bytes() - (key in this.values ? sizeOf(key, this.values[key]) : 0) + bytes;
+    const known = key in this.#ahead;
+    if (!known && Object.keys(this.#ahead).length >= MAX_PARAMS) {
+      return refusing(`there are ${String(MAX_PARAMS)} params already`);
+    }
+    const total = this.#bytes() - (known ? sizeOf(key, this.#ahead[key]) : 0) + sizeOf(key, value);
     if (total > MAX_BYTES) return refusing(`params have ${String(MAX_BYTES)} bytes at most, all together`);
-    this.#values ??= empty();
-    this.#values[key] = value ?? null;
-    return nothing;
+    return this.#become([...Object.entries(this.#ahead), [key, value ?? null]]);
+  }
+
+  /** Others than before: whoever has those in hand keeps them. */
+  #become(entries: readonly (readonly [string, unknown])[]): () => null {
+    const values = entries.length === 0 ? NONE : bare(entries);
+    this.#ahead = values;
+    return () => {
+      this.#values = values;
+      return null;
+    };
   }
 
   #bytes(): number {
     let bytes = 0;
-    for (const [key, value] of Object.entries(this.values)) bytes += sizeOf(key, value);
+    for (const [key, value] of Object.entries(this.#ahead)) bytes += sizeOf(key, value);
     return bytes;
   }
 }
 
 /** Without a prototype: clients name the keys. */
-const empty = (): Record<string, unknown> => Object.create(null) as Record<string, unknown>;
-const NONE = Object.freeze(empty());
+function bare(entries: readonly (readonly [string, unknown])[]): Values {
+  const values = Object.create(null) as Record<string, unknown>;
+  for (const [key, value] of entries) values[key] = value;
+  return Object.freeze(values);
+}
 
-const nothing = (): null => null;
+const NONE = bare([]);
 
 function sizeOf(key: string, value: unknown): number {
   return Buffer.byteLength(key) + Buffer.byteLength(JSON.stringify(value ?? null));

@@ -54,6 +54,26 @@ test('rooms of one client are counted, also those that it asks for at the same t
   }
 });
 
+test('who changes its room several times at once, on two nodes, is in one at last', async () => {
+  const { here, there } = await twoNodes();
+  const http = await connected(here);
+  const asked = ['p', 'q', 's', 't'].map((room, nth) => {
+    http.url = nth % 2 ? here.url : there.url;
+    return http.post('roomChange', { room });
+  });
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  const { id, room, rooms } = (await http.ok('detailsView'))['details'] as {
+    readonly id: string;
+    readonly room: string;
+    readonly rooms: readonly string[];
+  };
+  expect(rooms).toEqual([room]);
+  for (const each of ['defaultRoom', 'p', 'q', 's', 't']) {
+    const members = (await here.api.chatRoom.roomStatus(each).catch(() => ({ members: {} }))).members;
+    expect([each, id in members]).toEqual([each, each === room]);
+  }
+});
+
 test('requests of one connection are done one after the other, and a great many end it', async () => {
   let under = 0;
   let most = 0;

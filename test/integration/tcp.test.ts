@@ -4,6 +4,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
+import type { ChatMiddleware } from '../../src/kit';
 import { Gate, repeat } from '../compat/actions';
 import { makeCertificate, type Certificate } from '../support/certificate';
 import { eventually } from '../support/eventually';
@@ -247,6 +248,26 @@ describe('sticky parameters', () => {
     expect(Object.keys((await ann.line('detailsView')).data.params)).toEqual(['b', 'c', 'd', 'e']);
     expect(await ann.line('paramsDelete')).toMatchObject({ status: 'OK' });
     expect((await ann.line('paramsView')).data).toEqual({});
+  });
+
+  test('are what was set before a request, for its hooks and answers, and nothing that comes after it', async () => {
+    const seen: unknown[] = [];
+    const looks: ChatMiddleware = {
+      name: 'looks',
+      onSayReceive: (connection) => {
+        seen.push({ ...connection.params });
+        return undefined;
+      },
+    };
+    const { tcpPort } = await startServer({ middleware: [looks] });
+    const ann = await TcpClient.connect(tcpPort);
+    ann.write(
+      'paramAdd who=first\r\nsay look\r\nparamAdd who=second\r\ndetailsView\r\nparamDelete who\r\nparamAdd who=third\r\n',
+    );
+    const answers = await ann.responses.take(6);
+    expect(seen).toEqual([{ who: 'first' }]);
+    expect(answers[3]!.data.params).toEqual({ who: 'second' });
+    expect((await ann.line('detailsView')).data.params).toEqual({ who: 'third' });
   });
 
   test('are bounded, in number and in bytes', async () => {

@@ -245,6 +245,43 @@ describe('rooms', () => {
     expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
   });
 
+  test('when the leave of the old one is refused, who listened in the new one listens there again, where it was', async () => {
+    const left: string[] = [];
+    const stay: ChatMiddleware = {
+      name: 'stay',
+      leave: (_, room) => {
+        left.push(room);
+        throw new Error('stay');
+      },
+    };
+    const chat = await startChat({ middleware: [stay] });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    await join(chat, bob, 'kitchen');
+    await join(chat, ann, 'kitchen', true);
+    const before = await chat.store.client(ann.session.id);
+    await say(chat, bob, 'kitchen', 'meanwhile');
+    await expect(chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen')).rejects.toMatchObject({
+      message: 'stay',
+    });
+    const { rooms, room, places } = (await chat.store.client(ann.session.id))!;
+    expect({ rooms, room, places }).toEqual({ rooms: before!.rooms, room: 'defaultRoom', places: before!.places });
+    expect(ann.session.rooms.get('kitchen')?.listening).toBe(true);
+    expect(await members(chat, 'kitchen')).toEqual([bob.session.id]);
+    // Nobody is asked whether it may be undone.
+    expect(left).toEqual(['defaultRoom']);
+  });
+
+  test('who is in as many rooms as it may be can change, and not come into more by that', async () => {
+    const chat = await startChat({ settings: { roomsPerClient: 1 } });
+    const ann = await person(chat);
+    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
+    await expect(join(chat, ann, 'garden')).rejects.toMatchObject({ code: 'too_many_rooms' });
+    await leave(chat, ann, 'kitchen');
+    await chat.rooms.changeRoom(ann.session, ann.connection, 'garden');
+    expect([...ann.session.rooms.keys()]).toEqual(['garden']);
+  });
+
   test('destroying one puts everybody out of it', async () => {
     const left: string[] = [];
     const chat = await startChat({ middleware: [{ name: 'leaves', leave: ({ id }) => void left.push(id) }] });

@@ -45,9 +45,13 @@ export class Clients {
     const reply = (await calls.script('writeClient', keys.client(id), parameters)) as Reply;
     if (reply === null) return undefined;
     if (reply === 0) throw new ChatError('too_many_rooms', String(mostRooms));
-    const [version = 0, connectedAt = 0] = listOf(reply).map(Number);
-    if (counts) this.#announce(id, version);
-    return { version, connectedAt };
+    const [version, connectedAt, roomBefore] = listOf(reply);
+    if (counts) this.#announce(id, Number(version));
+    return {
+      version: Number(version),
+      connectedAt: Number(connectedAt),
+      roomBefore: roomBefore === null ? null : String(roomBefore),
+    };
   }
 
   async renewClient(id: string, ttlMs: number): Promise<number | undefined> {

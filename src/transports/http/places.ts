@@ -8,7 +8,7 @@ export type Places = ReadonlyMap<Topic, EntryId>;
 
 export class PlaceKeeper {
   /** Under way, by client. */
-  readonly #moving = new Map<string, Promise<void>>();
+  readonly #moving = new Map<string, Promise<unknown>>();
 
   move(chat: Chat, session: Session, places: Places): void {
     const { id } = session;

@@ -31,9 +31,11 @@ export function clientFacts(make: Make): void {
       },
       keep,
     );
+    expect(written).toEqual({ version: 1, connectedAt: expect.any(Number), roomBefore: null });
     const record = await (await second()).client('c1');
     expect(record).toEqual({
-      ...written!,
+      version: 1,
+      connectedAt: written!.connectedAt,
       revived: undefined,
       room: 'x',
       rooms: new Map([
@@ -93,6 +95,20 @@ export function clientFacts(make: Make): void {
     });
     await store.writeClient('c1', { attributes: new Map([['a', null]]), revived: 'reset' }, keep);
     expect(await store.client('c1')).toMatchObject({ attributes: new Map([['b', 2]]), revived: 'reset' });
+  });
+
+  test('of changes of the current room at the same time each is told another one from which it came', async () => {
+    const { store, second } = await make();
+    await store.writeClient('c1', { room: 'r0' }, keep);
+    const stores = [store, await second()];
+    const changes = [1, 2, 3, 4, 5, 6].map((nth) =>
+      stores[nth % 2]!.writeClient('c1', { room: `r${String(nth)}` }, keep),
+    );
+    const before = (await Promise.all(changes)).map((written) => written!.roomBefore);
+    const { room } = (await store.client('c1'))!;
+    expect([...before, room].sort()).toEqual(['r0', 'r1', 'r2', 'r3', 'r4', 'r5', 'r6']);
+    expect((await store.writeClient('c1', { room: null }, keep))!.roomBefore).toBe(room);
+    expect((await store.writeClient('c1', {}, keep))!.roomBefore).toBeNull();
   });
 
   test('no more rooms than a change allows, of however many changes at once', async () => {

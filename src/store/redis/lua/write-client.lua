@@ -3,7 +3,7 @@
 local removed = tonumber(ARGV[6])
 local firstSet = 7 + removed
 
-local state = redis.call('HMGET', KEYS[1], 'v', 'at')
+local state = redis.call('HMGET', KEYS[1], 'v', 'at', 'room')
 local version, at = tonumber(state[1] or 0), state[2]
 if version == 0 and ARGV[3] ~= '1' then return false end
 
@@ -42,4 +42,4 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 if changed and ARGV[1] ~= '' then redis.call(ARGV[1], KEYS[2], '1\nchanged\n' .. version) end
-return { version, at }
+return { version, at, state[3] }
