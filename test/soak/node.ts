@@ -8,12 +8,9 @@ import { FaultProxy } from '../support/proxy';
 const root = path.join(__dirname, '../..');
 const LISTENING = /listening on http:\/\/127\.0\.0\.1:(\d+)\/ \(tcp 127\.0\.0\.1:(\d+)\)/;
 
-/** What a node holds: bytes on the heap after a collection, and what keeps its event loop alive, by kind. */
+/** What a node holds: bytes on the heap but for code, after a collection, and what keeps its event loop alive, by kind. */
 export interface Holdings {
-  /** Without `code`. */
   readonly heap: number;
-  /** Bytes of compiled code. */
-  readonly code: number;
   readonly handles: Readonly<Record<string, number>>;
 }
 

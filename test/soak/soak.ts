@@ -18,7 +18,7 @@ import { SoakNode, type Holdings } from './node';
 import { Visitors } from './visitors';
 
 const PREFIX = 'earshot:';
-/** What a node may hold more than at first: what V8 keeps besides its code of what had not run then. */
+/** What a node may hold more than at first: what is made once, by ways that had not been taken then. */
 const HEAP_SLACK = 0.1;
 /** Of these some are always just about to end. */
 const FLEETING: Readonly<Record<string, number>> = { Immediate: 5, Timeout: 5 };
@@ -163,9 +163,9 @@ function total({ handles }: Holdings): number {
   return Object.entries(handles).reduce((sum, [kind, count]) => sum + (kind in FLEETING ? 0 : count), 0);
 }
 
-function described({ heap, code, handles, keys, once }: Resting): string {
+function described({ heap, handles, keys, once }: Resting): string {
   const kinds = Object.entries(handles).map(([kind, count]) => `${kind} ${String(count)}`);
-  return `heap ${mebibytes(heap)} and ${mebibytes(code)} of code, ${kinds.join(', ')}; ${String(keys.length)} keys and ${String(once)} of says`;
+  return `heap ${mebibytes(heap)}, ${kinds.join(', ')}; ${String(keys.length)} keys and ${String(once)} of says`;
 }
 
 function mebibytes(bytes: number): string {
