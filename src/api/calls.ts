@@ -11,8 +11,9 @@ export function withoutApi<Given extends readonly unknown[]>(given: WithApi<Give
 }
 
 /**
- * Tells `next` what becomes of it, when there is one; then the promise never rejects. Without one it may be left alone,
- * as it is in the documents: what goes wrong then is nobody's business, and no reason to end the process.
+ * Tells `next` what becomes of it, when there is one; then the promise rejects with nothing but what `next` throws, which
+ * is the caller's own mistake. Without one it may be left alone, as it is in the documents: what goes wrong then is
+ * nobody's business, and no reason to end the process.
  */
 export function called<T>(next: Next<T> | undefined, work: Promise<T>): Promise<T> {
   work.catch(() => undefined);

@@ -29,10 +29,15 @@ export interface SocketRoomStatus {
 export type ChangeRoom = readonly [connection: ChatConnection, next?: Next<{ room: string }>];
 
 export class ChatRoomApi {
-  /** What `roomStatus` shows of a member; replace it to show more or less. */
-  sanitizeMemberDetails: (details: MemberDetails) => unknown = ({ id, joinedAt }) => ({ id, joinedAt });
-
   constructor(readonly chat: Chat) {}
+
+  /** What `roomStatus` and the sockets' `roomView` show of a member; replace it to show more or less. */
+  get sanitizeMemberDetails(): (details: MemberDetails) => unknown {
+    return this.chat.shownMember;
+  }
+  set sanitizeMemberDetails(shown: (details: MemberDetails) => unknown) {
+    this.chat.shownMember = shown;
+  }
 
   /** In the connection's name, past its `onSayReceive` hooks; an empty one or null speaks as the server. */
   async broadcast(connection: SpeakingConnection | null, room: string, message: unknown): Promise<Said> {
@@ -91,6 +96,7 @@ export class ChatRoomApi {
     return { message: message.message, room, from, context: 'user', sentAt: Date.now() };
   }
 
+  /** Details of somebody who is no member yet, as `sanitizeMemberDetails` takes them. */
   generateMemberDetails(connection: { readonly id: string }): MemberDetails {
     return { id: connection.id, joinedAt: Date.now(), host: this.chat.node };
   }

@@ -20,7 +20,10 @@ export class WebServerApi {
     return this.chatRoom.changeChatRoom(...given);
   }
 
-  /** What the client has not had, oldest first; asking again does not repeat it. */
+  /**
+   * What the client has not had, oldest first; asking again does not repeat it. Nothing for a socket's client: what it
+   * hears is pushed to it.
+   */
   getWebChatMessage(
     ...given: WithApi<readonly [connection: ChatConnection, next?: Next<unknown[]>]>
   ): Promise<unknown[]> {
@@ -30,6 +33,7 @@ export class WebServerApi {
 
   async #unheard(connection: ChatConnection): Promise<unknown[]> {
     const { chat } = this;
+    if (connection.type !== 'web') return [];
     const session = await chat.sessions.load(connection.id);
     if (!session) throw new ChatError('not_found', 'this client');
     // Read fresh: the client may have been answered on another node.

@@ -59,14 +59,23 @@ export function fromText(form: z.ZodType, text: string): unknown {
   }
   if (form instanceof z.ZodNumber) return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
   if (form instanceof z.ZodBoolean) return text === 'true' ? true : text === 'false' ? false : text;
-  if (form instanceof z.ZodArray) {
-    const items = text.split(',').map((item) => item.trim());
-    return items.filter((item) => item !== '');
-  }
+  if (form instanceof z.ZodArray) return listFrom(text);
   if (form instanceof z.ZodUnion) {
     const options = form.options as readonly z.ZodType[];
     const meanings = options.map((option) => ({ option, value: fromText(option, text) }));
     return meanings.find(({ option, value }) => option.safeParse(value).success)?.value ?? text;
   }
   return text;
+}
+
+/** JSON, as `earshot config` prints it, or items with commas between them; `[::1],localhost` is the second. */
+function listFrom(text: string): readonly unknown[] {
+  try {
+    const list = JSON.parse(text) as unknown;
+    if (Array.isArray(list)) return list;
+  } catch {
+    // Not JSON.
+  }
+  const items = text.split(',').map((item) => item.trim());
+  return items.filter((item) => item !== '');
 }

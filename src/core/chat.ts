@@ -18,7 +18,7 @@ import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
 import { Sessions } from './sessions';
 import { CLIENT_KEY_MS, recordTTL, renewalPause, sessionTTL, type ChatSettings } from './settings';
-import type { Store } from './store';
+import type { MemberView, Store } from './store';
 import { Tails } from './tails';
 import type { Tokens } from './tokens';
 import type { Loss } from './verdict';
@@ -71,6 +71,8 @@ export class Chat {
   readonly logger: Logger;
   readonly counters = new Counters();
   readonly reads = new ReadTurns();
+  /** What others see of a member of their room, over sockets and `api.chatRoom.roomStatus`. */
+  shownMember: (member: MemberView & Readonly<Record<string, unknown>>) => unknown = ({ id, joinedAt }) => ({ id, joinedAt });
 
   constructor(options: ChatOptions) {
     const { store, settings, logger } = options;

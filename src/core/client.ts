@@ -23,7 +23,8 @@ export interface SayParams {
 
 export interface RoomView {
   readonly room: string;
-  readonly members: Readonly<Record<string, { readonly id: string; readonly joinedAt: number }>>;
+  /** By id, as Chat.shownMember has them. */
+  readonly members: Readonly<Record<string, unknown>>;
   readonly membersCount: number;
   /** Where the room's log and its presence log stood at that instant: reading on from here keeps the view true. */
   readonly cursor: string;
@@ -142,7 +143,9 @@ export class Client {
     const snapshot = await this.chat.reads.run(this.peer.remoteIP, view);
     const { membersCount, next } = snapshot;
     // An id never is `__proto__`: it has 22 characters, or is a name that the server gave.
-    const members = Object.fromEntries(snapshot.members.map((member) => [member.id, member]));
+    const members = Object.fromEntries(
+      snapshot.members.map((member) => [member.id, this.chat.shownMember({ ...member })]),
+    );
     const at = new Map([
       [roomTopic(room), snapshot.messages],
       [presenceTopic(room), snapshot.presence],

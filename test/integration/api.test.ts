@@ -196,7 +196,7 @@ describe('api.chatRoom', () => {
     },
   );
 
-  test('roomStatus shows of the members what sanitizeMemberDetails lets it', async () => {
+  test('roomStatus and roomView show of the members what sanitizeMemberDetails lets it', async () => {
     const { url, api } = await startServer();
     const ann = await WsClient.connect(url);
     const joinedAt = expect.any(Number);
@@ -207,6 +207,7 @@ describe('api.chatRoom', () => {
     });
     api.chatRoom.sanitizeMemberDetails = ({ id }) => ({ name: `member ${id}` });
     expect((await api.chatRoom.roomStatus('defaultRoom')).members).toEqual({ [ann.id]: { name: `member ${ann.id}` } });
+    expect((await ann.data('roomView')).members).toEqual({ [ann.id]: { name: `member ${ann.id}` } });
     await expect(api.chatRoom.roomStatus('nowhere')).rejects.toThrow('room does not exist');
     expect(api.chatRoom.generateMemberDetails({ id: 'x' })).toEqual({ id: 'x', joinedAt, host: api.id });
     expect(api.chatRoom.generateMessagePayload({ message: 'm', connection: { id: 'x', room: 'r' } })).toEqual({
@@ -282,6 +283,11 @@ describe('getWebChatMessage', () => {
     expect((await bob.api('inbox')).body).toEqual({ promised: [] });
     await ann.say('three');
     expect(texts((await bob.ok('messages')).messages)).toEqual(['three']);
+    // What a socket's client hears is pushed to it.
+    const cat = await WsClient.connect(there.url);
+    await ann.say('four');
+    expect((await cat.heard.next()).message).toBe('four');
+    expect(await cat.ask('action', { params: { action: 'inbox' } })).toMatchObject({ promised: [] });
   });
 });
 

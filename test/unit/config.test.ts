@@ -173,6 +173,8 @@ describe('text from the environment', () => {
     ['EARSHOT_COMMON_WEB_HTTP_CLIENT_MESSAGE_TTL', '60000', 'commonWeb.httpClientMessageTTL', 60_000],
     ['EARSHOT_GENERAL_STARTING_CHAT_ROOMS', 'a, b ,c,', 'general.startingChatRooms', ['a', 'b', 'c']],
     ['EARSHOT_GENERAL_STARTING_CHAT_ROOMS', '', 'general.startingChatRooms', []],
+    ['EARSHOT_GENERAL_STARTING_CHAT_ROOMS', '["a","b"]', 'general.startingChatRooms', ['a', 'b']],
+    ['EARSHOT_COMMON_WEB_ALLOWED_HOSTS', '[::1],localhost', 'commonWeb.allowedHosts', ['[::1]', 'localhost']],
     ['EARSHOT_GENERAL_DEFAULT_CHAT_ROOM', 'none', 'general.defaultChatRoom', null],
     ['EARSHOT_GENERAL_DEFAULT_CHAT_ROOM', 'Cafe\u0301', 'general.defaultChatRoom', 'Caf\u00e9'],
     ['EARSHOT_GENERAL_ECHO', 'true', 'general.echo', true],
