@@ -158,8 +158,10 @@ describe('rooms', () => {
     await expect(chat.broadcast('cellar', 'anybody?')).rejects.toMatchObject({ code: 'room_not_found' });
   });
 
-  test('no more than roomsPerClient, the default room counted', async () => {
-    const chat = await startChat({ settings: { roomsPerClient: 3 } });
+  test('no more than roomsPerClient, the default room counted; no hook is asked about one too many', async () => {
+    const asked: string[] = [];
+    const asks: ChatMiddleware = { name: 'asks', join: (_, room) => void asked.push(room) };
+    const chat = await startChat({ settings: { roomsPerClient: 3 }, middleware: [asks] });
     const ann = await person(chat);
     await join(chat, ann, 'one');
     await join(chat, ann, 'two', true);
@@ -167,8 +169,35 @@ describe('rooms', () => {
       code: 'too_many_rooms',
       message: 'you are in too many rooms (3 at most)',
     });
+    expect(asked).toEqual(['defaultRoom', 'one', 'two']);
+    // What it listens to already is no room more.
+    await join(chat, ann, 'two');
     await leave(chat, ann, 'one');
     await join(chat, ann, 'three');
+  });
+
+  test('any number of them where roomsPerClient is 0', async () => {
+    const chat = await startChat({ settings: { roomsPerClient: 0 } });
+    const ann = await person(chat);
+    for (let nth = 0; nth < 60; nth += 1) await join(chat, ann, `r${String(nth)}`);
+    expect(ann.session.rooms.size).toBe(61);
+  });
+
+  test('a hook of the default room is told that it is a join; one that fails keeps the client out altogether', async () => {
+    const told: unknown[] = [];
+    let fails = false;
+    const guards: ChatMiddleware = {
+      name: 'guards',
+      join: (_, room, { listening }) => {
+        told.push([room, listening]);
+        if (fails) throw new ChatError('store_unavailable');
+      },
+    };
+    const chat = await startChat({ middleware: [guards] });
+    await person(chat);
+    expect(told).toEqual([['defaultRoom', false]]);
+    fails = true;
+    await expect(person(chat)).rejects.toMatchObject({ code: 'store_unavailable' });
   });
 
   test('leaving: no member any more, and its current room is none', async () => {

@@ -1,0 +1,144 @@
+/** Who holds a client in its rooms, and what a node writes and reads for that. */
+import type { Chat } from '../../src/core/chat';
+import { roomTopic } from '../../src/core/entry';
+import type { Hearer } from '../../src/core/session';
+import { MemoryStore } from '../../src/store/memory-store';
+import { closeChats, limits, NODE_LEASE, person, startChat } from '../support/core';
+import { eventually } from '../support/eventually';
+
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await closeChats();
+});
+
+const hearer = (): Hearer => ({ roomAdded: () => undefined, roomRemoved: () => undefined, close: () => undefined });
+
+const members = async (chat: Chat, room: string): Promise<string[]> =>
+  (await chat.store.view(room, { limit: 100, sweep: false }))?.members.map(({ id }) => id) ?? [];
+
+describe('a client that is put into a room', () => {
+  test('is held there by this node when it is connected here, and only then', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat, 'web'), await person(chat, 'web')];
+    await chat.sessions.attach(ann.session, hearer(), true);
+    const join = jest.spyOn(chat.store, 'join');
+    for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
+    const nodes = join.mock.calls.map(([{ holders }]) => holders.filter((holder) => 'node' in holder));
+    expect(nodes).toEqual([[{ node: chat.node, leaseMs: NODE_LEASE }], []]);
+  });
+
+  test('is a member that hears from then on; where it listened, it goes on at its place', async () => {
+    const chat = await startChat();
+    const [ann, bob, cat] = [await person(chat), await person(chat), await person(chat)];
+    await chat.rooms.join(cat.session, cat.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: true });
+    const { floor } = ann.session.rooms.get('kitchen')!;
+    const { id } = await chat.say(cat, 'kitchen', 'meanwhile');
+    for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
+    const topic = roomTopic('kitchen');
+    const [annsRecord, bobsRecord] = [await chat.store.client(ann.session.id), await chat.store.client(bob.session.id)];
+    expect(annsRecord!.places.get(topic)).toBe(floor);
+    expect(bobsRecord!.places.get(topic)).toBe(id);
+    expect(bobsRecord!.rooms.get('kitchen')).toEqual({ listening: false, floor: id });
+    expect(bob.session.rooms.get('kitchen')).toEqual({ listening: false, floor: id });
+    await expect(chat.rooms.addMember(bob.session.id, 'kitchen')).rejects.toMatchObject({ code: 'already_in_room' });
+    await expect(chat.rooms.addMember('nobody', 'kitchen')).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('is put into no room that is not there, where rooms are made on purpose only', async () => {
+    const chat = await startChat({ settings: { createRoomsOnJoin: false } });
+    const ann = await person(chat);
+    await expect(chat.rooms.addMember(ann.session.id, 'kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
+    expect(ann.session.rooms.has('kitchen')).toBe(false);
+  });
+});
+
+describe('a room that the store has lost', () => {
+  test('begins anew for whoever is put back: there, and in the record', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chat.say(ann, 'kitchen', 'lost');
+    const before = ann.session.rooms.get('kitchen')!;
+    await chat.store.removeRoom('kitchen');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    await chat.rooms.hold(ann.session, new Map([['kitchen', before]]));
+    const after = ann.session.rooms.get('kitchen')!;
+    expect(after.listening).toBe(false);
+    expect(after.floor).not.toBe(before.floor);
+    expect((await chat.store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(after);
+    expect(await members(chat, 'kitchen')).toEqual([ann.session.id]);
+  });
+
+  test('and one that it has not lost is written about to nobody', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    const heard = ann.session.rooms.get('defaultRoom')!;
+    const write = jest.spyOn(chat.store, 'writeClient');
+    await chat.rooms.hold(ann.session, new Map([['defaultRoom', heard]]));
+    expect(write).not.toHaveBeenCalled();
+    expect(ann.session.rooms.get('defaultRoom')).toBe(heard);
+  });
+});
+
+describe('a node holds a client in its rooms', () => {
+  test('until the last of its links has gone; polls do not count', async () => {
+    const chat = await startChat();
+    const ann = await person(chat);
+    const [one, other, poll] = [hearer(), hearer(), hearer()];
+    const session = await chat.sessions.attach(ann.session, one, true);
+    await chat.sessions.attach(session, other, true);
+    await chat.sessions.attach(session, poll, false);
+    const release = jest.spyOn(chat.store, 'release');
+    chat.sessions.detach(session, poll, { held: false, clean: true });
+    chat.sessions.detach(session, one, { held: true, clean: true });
+    expect(chat.sessions.isHeld(session.id)).toBe(true);
+    await new Promise(setImmediate);
+    expect(release).not.toHaveBeenCalled();
+    chat.sessions.detach(session, other, { held: true, clean: true });
+    expect(chat.sessions.isHeld(session.id)).toBe(false);
+    await eventually(async () => (await members(chat, 'defaultRoom')).length === 0);
+    // Who has gone already goes no second time.
+    chat.sessions.detach(session, other, { held: true, clean: true });
+    expect(release).toHaveBeenCalledTimes(1);
+  });
+
+  test('for the grace when a link drops, and not when it says goodbye, or there is no grace', async () => {
+    const chat = await startChat({ settings: { reconnectGrace: 60_000 } });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const [anns, bobs] = [hearer(), hearer()];
+    await chat.sessions.attach(ann.session, anns, true);
+    await chat.sessions.attach(bob.session, bobs, true);
+    chat.sessions.detach(ann.session, anns, { held: true, clean: false });
+    chat.sessions.detach(bob.session, bobs, { held: true, clean: true });
+    await eventually(async () => !(await members(chat, 'defaultRoom')).includes(bob.session.id));
+    expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
+    expect(chat.sessions.held()).toEqual([ann.session]);
+
+    const abrupt = await startChat({ settings: { reconnectGrace: 0 } });
+    const cat = await person(abrupt);
+    const cats = hearer();
+    await abrupt.sessions.attach(cat.session, cats, true);
+    abrupt.sessions.detach(cat.session, cats, { held: true, clean: false });
+    await eventually(async () => (await members(abrupt, 'defaultRoom')).length === 0);
+  });
+});
+
+describe('a live session', () => {
+  test('is read again when another node has changed its record, and not for what was written here', async () => {
+    const store = new MemoryStore(limits);
+    const chat = await startChat({ store });
+    const ann = await person(chat);
+    await chat.sessions.attach(ann.session, hearer(), true);
+    const reads = jest.spyOn(store, 'client');
+    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+    await new Promise(setImmediate);
+    expect(reads).not.toHaveBeenCalled();
+
+    const change = { attributes: new Map([['mood', 'good']]) };
+    await store.writeClient(ann.session.id, change, { ttlMs: 60_000, create: false });
+    await eventually(() => ann.session.attributes.get('mood') === 'good');
+    expect(reads).toHaveBeenCalledTimes(1);
+  });
+});
