@@ -9,41 +9,54 @@ const MAX_BYTES = 65_536;
 
 type Values = Readonly<Record<string, unknown>>;
 
+interface Param {
+  readonly value: unknown;
+  readonly bytes: number;
+}
+
+/**
+ * There are two states of them. The next line that is read finds what the lines before it have set, though they are not
+ * answered yet: its messageId may be one. What is being done finds what was set before it was asked, and nothing later.
+ * So a change is made twice, when it is read and when its turn comes, and costs the same however many there are.
+ */
 export class StickyParams {
-  #ahead: Values = NONE;
-  #values: Values = NONE;
+  #ahead: Map<string, Param> | undefined;
+  #bytesAhead = 0;
+  #now: Map<string, unknown> | undefined;
+  /** `#now` as hooks and answers see it, while nothing changes it. */
+  #shown: Values | undefined;
 
-  /** As the next line that is read finds them: its messageId may be one, set by a line that is not answered yet. */
-  get ahead(): Values {
-    return this.#ahead;
-  }
-
-  /** As what is being done finds them: set by what was asked before it, and by nothing later. */
+  /** For what is being done. */
   get values(): Values {
-    return this.#values;
+    this.#shown ??= bare(this.#now ?? []);
+    return this.#shown;
   }
 
-  /**
-   * What a line changes the next one finds changed, and whoever looks at `values` once the answer, which waits its
-   * turn, is made. Undefined when the verb is none of ours.
-   */
+  /** For the next line that is read. */
+  ahead(key: string): unknown {
+    return this.#ahead?.get(key)?.value;
+  }
+
+  allAhead(): Values {
+    return bare([...(this.#ahead ?? [])].map(([key, { value }]) => [key, value]));
+  }
+
+  /** Reads a change or a question; what it answers is to be called in its turn. Undefined when the verb is none of ours. */
   act({ event, params }: SocketRequest): (() => unknown) | undefined {
     const { key, value } = params;
     switch (event) {
       case 'paramAdd':
         return this.#add(key, value);
       case 'paramDelete':
-        return this.#become(Object.entries(this.#ahead).filter(([name]) => name !== key));
-      case 'paramView': {
-        const found = typeof key === 'string' ? this.#ahead[key] : undefined;
-        return () => found ?? null;
-      }
-      case 'paramsView': {
-        const all = this.#ahead;
-        return () => all;
-      }
+        return this.#remove(key);
+      case 'paramView':
+        return () => (typeof key === 'string' ? (this.#now?.get(key) ?? null) : null);
+      case 'paramsView':
+        return () => this.values;
       case 'paramsDelete':
-        return this.#become([]);
+        this.#ahead = undefined;
+        this.#bytesAhead = 0;
+        return () => this.#change(() => (this.#now = undefined));
       default:
         return undefined;
     }
@@ -52,49 +65,44 @@ export class StickyParams {
   /** The arguments of a `say`; where it names no match of its own, the sticky one is meant. */
   matched(params: Arguments): Arguments {
     if (params['roomMatchKey'] !== undefined || params['roomMatchValue'] !== undefined) return params;
-    const { roomMatchKey, roomMatchValue } = this.#ahead;
-    return { ...params, roomMatchKey, roomMatchValue };
+    return { ...params, roomMatchKey: this.ahead('roomMatchKey'), roomMatchValue: this.ahead('roomMatchValue') };
   }
 
-  #add(key: unknown, value: unknown): () => unknown {
+  #add(key: unknown, given: unknown): () => unknown {
     if (typeof key !== 'string' || key === '' || isReservedName(key)) return refusing('key is required');
-    const known = key in this.#ahead;
-    if (!known && Object.keys(this.#ahead).length >= MAX_PARAMS) {
+    const value = given ?? null;
+    const known = this.#ahead?.get(key);
+    if (!known && (this.#ahead?.size ?? 0) >= MAX_PARAMS) {
       return refusing(`there are ${String(MAX_PARAMS)} params already`);
     }
-    const total = this.#bytes() - (known ? sizeOf(key, this.#ahead[key]) : 0) + sizeOf(key, value);
+    const bytes = Buffer.byteLength(key) + Buffer.byteLength(JSON.stringify(value));
+    const total = this.#bytesAhead - (known?.bytes ?? 0) + bytes;
     if (total > MAX_BYTES) return refusing(`params have ${String(MAX_BYTES)} bytes at most, all together`);
-    return this.#become([...Object.entries(this.#ahead), [key, value ?? null]]);
+    this.#ahead ??= new Map();
+    this.#ahead.set(key, { value, bytes });
+    this.#bytesAhead = total;
+    return () => this.#change(() => (this.#now ??= new Map<string, unknown>()).set(key, value));
   }
 
-  /** Others than before: whoever has those in hand keeps them. */
-  #become(entries: readonly (readonly [string, unknown])[]): () => null {
-    const values = entries.length === 0 ? NONE : bare(entries);
-    this.#ahead = values;
-    return () => {
-      this.#values = values;
-      return null;
-    };
+  #remove(key: unknown): () => unknown {
+    if (typeof key !== 'string') return () => null;
+    this.#bytesAhead -= this.#ahead?.get(key)?.bytes ?? 0;
+    this.#ahead?.delete(key);
+    return () => this.#change(() => this.#now?.delete(key));
   }
 
-  #bytes(): number {
-    let bytes = 0;
-    for (const [key, value] of Object.entries(this.#ahead)) bytes += sizeOf(key, value);
-    return bytes;
+  #change(make: () => unknown): null {
+    make();
+    this.#shown = undefined;
+    return null;
   }
 }
 
 /** Without a prototype: clients name the keys. */
-function bare(entries: readonly (readonly [string, unknown])[]): Values {
+function bare(entries: Iterable<readonly [string, unknown]>): Values {
   const values = Object.create(null) as Record<string, unknown>;
   for (const [key, value] of entries) values[key] = value;
   return Object.freeze(values);
-}
-
-const NONE = bare([]);
-
-function sizeOf(key: string, value: unknown): number {
-  return Buffer.byteLength(key) + Buffer.byteLength(JSON.stringify(value ?? null));
 }
 
 function refusing(text: string): () => never {

@@ -166,7 +166,7 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
 
 /** A line as a request, with the sticky parameters that apply to it as they are now. */
 function requestFrom(parsed: TcpRequest, sticky: StickyParams): SocketRequest {
-  const { messageId } = sticky.ahead;
+  const messageId = sticky.ahead('messageId');
   switch (parsed.kind) {
     case 'json': {
       const request = requestOf(frameOf(parsed.text));
@@ -179,7 +179,7 @@ function requestFrom(parsed: TcpRequest, sticky: StickyParams): SocketRequest {
     case 'verb':
       return { event: parsed.verb, params: parsed.params, messageId, echoed: {} };
     case 'action':
-      return { event: 'action', params: { ...sticky.ahead, action: parsed.name }, messageId, echoed: {} };
+      return { event: 'action', params: { ...sticky.allAhead(), action: parsed.name }, messageId, echoed: {} };
   }
 }
 

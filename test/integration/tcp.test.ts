@@ -285,6 +285,21 @@ describe('sticky parameters', () => {
     expect(await ann.line('paramAdd k7=w')).toMatchObject({ status: 'OK' });
   });
 
+  test('cost the same however many there are: 50,000 changes of large ones take nobody’s time', async () => {
+    const { tcpPort } = await startServer();
+    const params = Array.from({ length: 99 }, (_, nth) => `paramAdd p${String(nth)} ${'x'.repeat(600)}\n`).join('');
+    const answered = Array<number>(10).fill(0);
+    const sockets = answered.map((_none, nth) => {
+      const socket = createConnection({ port: tcpPort, host: '127.0.0.1' });
+      socket.setEncoding('latin1').on('data', (text: string) => (answered[nth]! += text.split('\n').length - 1));
+      socket.write(params + 'paramAdd p0 y\n'.repeat(5000));
+      return socket;
+    });
+    // A hundred at a time would be half a minute of nothing else.
+    await eventually(() => answered.every((lines) => lines === 1 + 99 + 5000), 15_000);
+    for (const socket of sockets) socket.destroy();
+  });
+
   test('are an action’s when its name comes alone, and not a JSON line’s', async () => {
     const { tcpPort } = await startServer({ actions: [repeat] });
     const ann = await TcpClient.connect(tcpPort);
