@@ -4,6 +4,9 @@ const whole = new Intl.NumberFormat('en');
 
 export const count = (value) => (value < 100_000 ? whole.format(Math.round(value)) : compact.format(value));
 
+/** What the marks of an axis may be apart, where half of one is nothing. */
+export const wholeSteps = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 /** Per second; the little that is more than nothing is not shown as nothing. */
 export function rate(value) {
   if (value === 0) return '0';

@@ -1,6 +1,6 @@
 /** The deployment at a glance: tiles, plots, nodes, what is busy and what went wrong. */
 import { byId, element, setText, showNumbers, showRows } from './dom.js';
-import { count, duration, megabytes, milliseconds, rate } from './formats.js';
+import { count, duration, megabytes, milliseconds, rate, wholeSteps } from './formats.js';
 import { Figures } from './figures.js';
 import { Plots } from './plots.js';
 
@@ -11,6 +11,7 @@ const wanted = [
     title: 'Connections',
     series: ['WebSocket', 'streams', 'polls', 'TCP'],
     format: count,
+    steps: wholeSteps,
     read: ({ connections: { websocket, stream, poll, socket } }) => [websocket, stream, poll, socket],
   },
   {

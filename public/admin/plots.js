@@ -15,7 +15,7 @@ export class Plots {
   #times = [];
   #seconds;
 
-  /** @param {readonly { title: string, series: readonly string[], format: Function, read: Function }[]} wanted */
+  /** @param {readonly { title: string, series: readonly string[], format: Function, steps?: readonly number[], read: Function }[]} wanted */
   constructor(container, wanted, seconds) {
     this.#seconds = seconds;
     for (const one of wanted) this.#plots.push(this.#make(container, one));
@@ -51,7 +51,7 @@ export class Plots {
     }
   }
 
-  #make(container, { title, series, format, read }) {
+  #make(container, { title, series, format, steps, read }) {
     const columns = series.map(() => []);
     const values = series.map(() => element('span', { className: 'series' }));
     const place = element('div', { className: 'plot' });
@@ -85,7 +85,11 @@ export class Plots {
         },
         axes: [
           { ...axis, ticks, size: 24, space: 70, values: '{HH}:{mm}' },
-          { ...axis, ticks, size: 54, space: 34, values: (_plot, marks) => marks.map((mark) => format(mark)) },
+          {
+            ...{ ...axis, ticks, size: 54, space: 34 },
+            ...(steps && { incrs: steps }),
+            values: (_plot, marks) => marks.map((mark) => format(mark)),
+          },
         ],
         series: [
           {},

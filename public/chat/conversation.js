@@ -1,9 +1,11 @@
 /** What was said in one room, as far as this page knows it; kept for the page that is loaded after it. */
 import { element, person } from './element.js';
 
-/** Lines that are shown, and lines that outlive a reload. */
+/** Messages and gaps that are shown, and how many of them outlive a reload. */
 const SHOWN = 500;
 const KEPT = 200;
+/** Lines of who came and went: never at the cost of a message, and not kept. */
+const COMINGS = 50;
 /** ms within which the same person's messages stand under one name. */
 const TOGETHER = 120_000;
 
@@ -19,11 +21,13 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-d
 export class Conversation {
   /** What was said, in order: `{ kind: 'said' | 'gap' | 'came' | 'went', … }`. */
   lines = [];
-  /** Said here, and not heard yet: by what it says. */
+  /** What this page says and has neither heard nor an answer to, the oldest first: their items. */
   pending = [];
   unread = 0;
   /** Who is here: a Set of ids; undefined while nobody knows. */
   people = undefined;
+  /** How many more are here than the server listed. */
+  unlisted = 0;
 
   constructor(room, me) {
     this.room = room;
@@ -32,66 +36,81 @@ export class Conversation {
     this.list = element('ol', { className: 'lines' });
     this.waiting = element('ol', { className: 'lines waiting' });
     try {
-      for (const line of JSON.parse(sessionStorage.getItem(this.key) ?? '[]')) this.add(line);
+      for (const line of JSON.parse(sessionStorage.getItem(this.key) ?? '[]')) this.#insert(line);
     } catch {
       // What is kept there is not ours, or may not be read: the page begins empty.
     }
   }
 
+  /** Heard; hooks may have changed what was said, so what the room heard takes the place of what was typed. */
   said(message) {
-    const index = this.pending.findIndex(({ text }) => message.from === this.me() && text === message.message);
-    if (index >= 0) this.pending.splice(index, 1)[0].item.remove();
-    this.add({ kind: 'said', ...message });
+    const line = { kind: 'said', ...message };
+    const known = this.lines.findIndex((other) => isSame(other, line));
+    if (known >= 0) {
+      this.lines[known] = line;
+      this.#redraw(known);
+      return;
+    }
+    // The client says one thing at a time: what is heard of us is the oldest that waits.
+    if (message.from === this.me()) this.pending.shift()?.remove();
+    this.#hear(line);
   }
 
-  /** What was said before all that is here. */
-  before(messages) {
-    const known = new Set(this.lines.map(({ id }) => id));
-    const older = messages.filter(({ id }) => !known.has(id)).map((message) => ({ kind: 'said', ...message }));
-    const { lines } = this;
-    this.lines = [];
-    this.list.replaceChildren();
-    for (const line of [...older, ...lines]) this.add(line);
-  }
-
-  add(line) {
-    const item = this.#item(line, this.lines.at(-1));
-    this.lines.push(line);
-    this.list.append(item);
-    if (this.lines.length > SHOWN) {
-      this.lines.shift();
-      this.list.firstElementChild.remove();
+  /** What the log still has: some of it before what is here, some of it missed between. */
+  remember(messages) {
+    for (const message of messages) {
+      const line = { kind: 'said', ...message };
+      if (this.lines.some((other) => isSame(other, line))) continue;
+      const next = this.lines.findIndex((other) => isLater(other, line));
+      this.#insert(line, next < 0 ? this.lines.length : next);
     }
   }
 
-  /** Shown at once, and told from what the room has heard. */
+  gap(gap) {
+    this.#insert({ kind: 'gap', ...gap });
+  }
+
+  /** Somebody came or went. */
+  moved({ event, id, at }) {
+    if (event === 'join') this.people?.add(id);
+    else if (this.people?.delete(id) === false) this.unlisted = Math.max(0, this.unlisted - 1);
+    if (id !== this.me()) this.#insert({ kind: event === 'join' ? 'came' : 'went', id, at });
+  }
+
+  /** Shown at once; what becomes of it is told by the answer, or before that by what the room hears. */
   saying(text) {
-    const item = element(
-      'li',
-      { className: 'said own' },
-      body(text),
-      element('span', { className: 'state' }, 'sending'),
-    );
+    const state = element('span', { className: 'state' }, 'sending');
+    const item = element('li', { className: 'said own' }, body(text), state);
     this.waiting.append(item);
-    const entry = { text, item };
-    this.pending.push(entry);
+    this.pending.push(item);
+    const settle = () => {
+      this.pending = this.pending.filter((each) => each !== item);
+      item.remove();
+    };
     return {
+      /** It may never be heard here: a hook can keep it from its speaker. */
+      answered: (answer) => {
+        settle();
+        const line = { kind: 'said', from: this.me(), message: text, ...answer };
+        if (!this.lines.some((other) => isSame(other, line))) this.#hear(line);
+      },
       failed: (problem, again) => {
-        this.pending = this.pending.filter((each) => each !== entry);
+        settle();
         const retry = element('button', { type: 'button', className: 'quiet' }, 'Try again');
         retry.addEventListener('click', () => {
           item.remove();
           again();
         });
         item.classList.add('failed');
-        item.lastElementChild.replaceWith(element('span', { className: 'problem' }, `not said: ${problem} `), retry);
+        state.replaceWith(element('span', { className: 'problem' }, `not said: ${problem} `), retry);
+        this.waiting.append(item);
       },
     };
   }
 
   keep() {
     try {
-      sessionStorage.setItem(this.key, JSON.stringify(this.lines.slice(-KEPT)));
+      sessionStorage.setItem(this.key, JSON.stringify(this.lines.filter(isWorthKeeping).slice(-KEPT)));
     } catch {
       // Full, or forbidden: then a reload shows less.
     }
@@ -101,7 +120,30 @@ export class Conversation {
     sessionStorage.removeItem(this.key);
   }
 
-  #item(line, before) {
+  /** The answer to a say may be quicker than what was said before it. */
+  #hear(line) {
+    this.#insert(line, this.lines.findLastIndex((other) => !isLater(other, line)) + 1);
+  }
+
+  #insert(line, index = this.lines.length) {
+    this.lines.splice(index, 0, line);
+    this.list.insertBefore(this.#item(index), this.list.children[index] ?? null);
+    // Whether the next one says again whose it is depends on what stands before it.
+    if (index < this.lines.length - 1) this.#redraw(index + 1);
+    const isAlike = (other) => isWorthKeeping(other) === isWorthKeeping(line);
+    if (this.lines.filter(isAlike).length <= (isWorthKeeping(line) ? SHOWN : COMINGS)) return;
+    const oldest = this.lines.findIndex(isAlike);
+    this.lines.splice(oldest, 1);
+    this.list.children[oldest].remove();
+  }
+
+  #redraw(index) {
+    this.list.children[index].replaceWith(this.#item(index));
+  }
+
+  #item(index) {
+    const line = this.lines[index];
+    const before = this.lines[index - 1];
     if (line.kind === 'gap') {
       const count =
         line.lost === null ? 'Some messages are' : line.lost === 1 ? '1 message is' : `${line.lost} messages are`;
@@ -122,6 +164,20 @@ export class Conversation {
     const head = element('p', { className: 'head' }, person(line.from, this.me()), time);
     return element('li', { className: `said${own}` }, ...(together ? [] : [head]), body(line.message));
   }
+}
+
+const isWorthKeeping = ({ kind }) => kind === 'said' || kind === 'gap';
+
+/** What is told to this client alone has no room, and may bring an id of its own. */
+const areOfOneLog = (one, other) => one.kind === 'said' && one.room !== undefined && one.room === other.room;
+
+const isSame = (one, other) => areOfOneLog(one, other) && one.id === other.id;
+
+/** Entry ids are `<ms>-<seq>`. */
+function isLater(one, other) {
+  if (!areOfOneLog(one, other)) return false;
+  const [[ms, seq], [otherMs, otherSeq]] = [one, other].map(({ id }) => id.split('-').map(Number));
+  return ms > otherMs || (ms === otherMs && seq > otherSeq);
 }
 
 /** Text as it was typed; anything else as the JSON that it is. */

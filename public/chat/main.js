@@ -22,11 +22,19 @@ function conversationIn(room) {
   return made;
 }
 
+/** The one after `#`, or none where that is no text that was encoded. */
+function roomInAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return '';
+  }
+}
+
 async function show(room) {
   current = conversationIn(room);
   current.unread = 0;
-  if (decodeURIComponent(location.hash.slice(1)) !== room)
-    history.replaceState(null, '', `#${encodeURIComponent(room)}`);
+  if (roomInAddress() !== room) history.replaceState(null, '', `#${encodeURIComponent(room)}`);
   byId('room').textContent = room;
   byId('leave').setAttribute('aria-label', `Leave ${room}`);
   byId('conversation').replaceChildren(current.list, current.waiting);
@@ -38,12 +46,19 @@ async function show(room) {
 }
 
 async function join(room) {
+  byId('join-problem').textContent = '';
   const name = room.normalize('NFC');
   if (!chat.rooms.includes(name)) {
     await chat.roomAdd(name);
     await arrive(name);
   }
   await show(name);
+}
+
+/** A room that one does not get into, or out of: said where the rooms are, which on a narrow screen is a drawer. */
+function showProblem(room, { message }) {
+  byId('join-problem').textContent = `${room}: ${message}`;
+  openDrawer(drawers[0]);
 }
 
 /** Who is here, and what was said before. */
@@ -64,12 +79,13 @@ async function look(conversation) {
   } catch (error) {
     if (error.code !== 'closed') console.info(`earshot: ${error.message}`);
   }
+  if (conversation.meanwhile === meanwhile) conversation.meanwhile = undefined;
   showPeople();
 }
 
 async function remember(conversation) {
   try {
-    conversation.before(await chat.history(conversation.room, { limit: 100 }));
+    conversation.remember(await chat.history(conversation.room, { limit: 100 }));
     scrollDown();
   } catch {
     // What was said before we came is private here: `chat.history` is 0.
@@ -77,7 +93,13 @@ async function remember(conversation) {
 }
 
 async function leave(room) {
-  await chat.roomLeave(room);
+  byId('join-problem').textContent = '';
+  try {
+    await chat.roomLeave(room);
+  } catch (error) {
+    showProblem(room, error);
+    return;
+  }
   conversations.get(room)?.forget();
   conversations.delete(room);
   const [first] = chat.rooms;
@@ -112,7 +134,7 @@ function showRooms() {
 function showPeople() {
   const people = [...(current?.people ?? [])].sort((one, other) => (other === chat.id) - (one === chat.id));
   byId('people').replaceChildren(...people.slice(0, 200).map((id) => element('li', {}, person(id, chat.id))));
-  byId('count').textContent = current?.people ? String(people.length + (current.unlisted ?? 0)) : '';
+  byId('count').textContent = current?.people ? String(people.length + current.unlisted) : '';
 }
 
 // --- what is heard ---
@@ -139,15 +161,14 @@ chat.on('say', (message) => {
 chat.on('gap', (gap) => {
   const conversation = gap.room === undefined ? current : conversationIn(gap.room);
   if (!conversation) return;
-  conversation.add({ kind: 'gap', ...gap });
+  conversation.gap(gap);
   changed(conversation, false);
 });
 
-chat.on('presence', ({ event, room, id }) => {
-  const conversation = conversationIn(room);
-  conversation.meanwhile?.push({ event, id });
-  conversation.people?.[event === 'join' ? 'add' : 'delete'](id);
-  if (id !== chat.id) conversation.add({ kind: event === 'join' ? 'came' : 'went', id });
+chat.on('presence', (presence) => {
+  const conversation = conversationIn(presence.room);
+  conversation.meanwhile?.push(presence);
+  conversation.moved(presence);
   changed(conversation, false);
   if (conversation === current) showPeople();
 });
@@ -159,8 +180,14 @@ chat.on('open', async ({ id, rooms, link }) => {
   for (const room of rooms) conversationIn(room);
   await Promise.all(rooms.map((room) => (conversationIn(room).people ? look(conversationIn(room)) : arrive(room))));
   if (current && chat.rooms.includes(current.room)) return;
-  const wanted = decodeURIComponent(location.hash.slice(1)) || rooms[0];
-  if (wanted !== undefined) await join(wanted).catch(() => rooms[0] !== undefined && show(rooms[0]));
+  const wanted = roomInAddress() || rooms[0];
+  if (wanted === undefined) return;
+  try {
+    await join(wanted);
+  } catch (error) {
+    if (rooms[0] !== undefined) await show(rooms[0]);
+    showProblem(wanted, error);
+  }
 });
 
 let counting;
@@ -229,7 +256,8 @@ async function say(text, conversation) {
   const saying = conversation.saying(text);
   scrollDown();
   try {
-    await chat.say(text, { room: conversation.room });
+    saying.answered(await chat.say(text, { room: conversation.room }));
+    changed(conversation, false);
   } catch (error) {
     saying.failed(error.message, () => void say(text, conversation));
   }
@@ -259,23 +287,21 @@ message.addEventListener('input', fit);
 byId('join').addEventListener('submit', async (event) => {
   event.preventDefault();
   const field = byId('join-room');
-  const problem = byId('join-problem');
-  problem.textContent = '';
+  const room = field.value.trim();
   try {
-    await join(field.value.trim());
+    await join(room);
     field.value = '';
     message.focus();
   } catch (error) {
-    problem.textContent = error.message;
+    showProblem(room, error);
   }
 });
 
 byId('leave').addEventListener('click', () => void leave(current.room));
 
 addEventListener('hashchange', () => {
-  const room = decodeURIComponent(location.hash.slice(1));
-  if (room !== '' && room !== current?.room)
-    join(room).catch((error) => (byId('join-problem').textContent = error.message));
+  const room = roomInAddress();
+  if (room !== '' && room !== current?.room) join(room).catch((error) => showProblem(room, error));
 });
 
 /** Alt and the arrows go from room to room. */
@@ -302,13 +328,17 @@ function closeDrawers() {
   }
 }
 
+function openDrawer([button, panel]) {
+  closeDrawers();
+  panel.classList.add('open');
+  button.setAttribute('aria-expanded', 'true');
+}
+
 for (const [button, panel] of drawers) {
   button.addEventListener('click', () => {
-    const opens = !panel.classList.contains('open');
-    closeDrawers();
-    panel.classList.toggle('open', opens);
-    button.setAttribute('aria-expanded', String(opens));
-    if (opens) panel.querySelector('button, input')?.focus();
+    if (panel.classList.contains('open')) return closeDrawers();
+    openDrawer([button, panel]);
+    panel.querySelector('button, input')?.focus();
   });
 }
 byId('conversation').addEventListener('click', closeDrawers);

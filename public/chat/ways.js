@@ -27,7 +27,8 @@ export function waysInto(room, doors, { host, hostname, origin, protocol }) {
   if (doors.tcp) {
     const connect = doors.tcp.tls
       ? `openssl s_client -quiet -connect ${hostname}:${doors.tcp.port}`
-      : `nc ${hostname} ${doors.tcp.port}`;
+      : // An IPv6 address has brackets in a URL only.
+        `nc ${hostname.replace(/^\[|\]$/g, '')} ${doors.tcp.port}`;
     ways.splice(1, 0, [doors.tcp.tls ? 'openssl' : 'nc', [connect, `roomChange ${room}`, 'say hello from nc']]);
   }
   return ways;

@@ -124,6 +124,75 @@ test('a reload loses nothing and tells nobody; a restart of the server is shown,
   await page.waitForSelector('#conversation .gap');
 });
 
+test('what a hook rewrites, or keeps from its speaker, is shown once and does not wait for ever', async () => {
+  const server = await startServer({
+    config,
+    middleware: [
+      {
+        name: 'moderation',
+        onSayReceive: (_connection, _room, payload) => ({ ...payload, message: `${String(payload.message)}!` }),
+        say: (connection, _room, payload) =>
+          payload.from === connection.id && payload.message === 'whisper!' ? null : payload,
+        leave: () => {
+          throw new Error('nobody leaves');
+        },
+      },
+    ],
+  });
+  const [page, other] = [await chatter(server), await chatter(server)];
+  await page.waitForSelector('h2:text-is("defaultRoom")');
+  for (const text of ['rewritten', 'whisper', 'last']) await say(page, text);
+  await said(other, 'last!').waitFor();
+  await said(page, 'last!').waitFor();
+  await page.locator('.waiting li').waitFor({ state: 'detached' });
+  expect(await page.locator('#conversation .said .text').allTextContents()).toEqual(['rewritten!', 'whisper', 'last!']);
+
+  await page.fill('#join-room', 'kitchen');
+  await page.press('#join-room', 'Enter');
+  await page.waitForSelector('h2:text-is("kitchen")');
+  await page.click('#leave');
+  await page.waitForSelector('#join-problem:text("kitchen: nobody leaves")');
+});
+
+test('a room that is no room, or refuses, is told of, and the page is there', async () => {
+  const server = await startServer({ config });
+  const malformed = await chatter(server, '#%E0%A4');
+  await malformed.waitForSelector('h2:text-is("defaultRoom")');
+  const refused = await chatter(server, '#not%20a%20room');
+  await refused.waitForSelector('h2:text-is("defaultRoom")');
+  await refused.waitForSelector('#join-problem:text("not a room: ")');
+
+  // On an IPv6 address nc wants no brackets.
+  const nc: unknown = await malformed.evaluate(`import('/ways.js').then(({ waysInto }) =>
+    waysInto('x', { tcp: { port: 5000 } }, new URL('http://[::1]:8080/'))[1][1][0])`);
+  expect(nc).toBe('nc ::1 5000');
+});
+
+test('lines have their order by the log, and who comes and goes pushes no message off', async () => {
+  const server = await startServer({ config });
+  const page = await chatter(server);
+  const shown: unknown = await page.evaluate(`import('/conversation.js').then(({ Conversation }) => {
+    const message = (seq) => ({ room: 'x', from: 'ann', sentAt: 1000 + seq, id: 1000 + seq + '-' + seq, message: String(seq) });
+    const conversation = new Conversation('x', () => 'me');
+    for (const seq of [2, 3]) conversation.said(message(seq));
+    conversation.gap({ reason: 'expired', lost: null });
+    conversation.said(message(6));
+    conversation.remember([1, 2, 3, 4, 5, 6].map(message));
+    conversation.said(message(5));
+    conversation.people = new Set(['bob']);
+    conversation.unlisted = 2;
+    for (let at = 0; at < 600; at += 1) conversation.moved({ event: at % 2 ? 'leave' : 'join', id: 'cem', at });
+    conversation.moved({ event: 'leave', id: 'unlisted' });
+    conversation.keep();
+    const again = new Conversation('x', () => 'me');
+    const texts = ({ list }) => [...list.children].map((item) => item.querySelector('.text')?.textContent ?? item.className);
+    const people = conversation.people.size + conversation.unlisted;
+    return { lines: texts(conversation).slice(0, 8), all: conversation.lines.length, kept: texts(again), people };
+  })`);
+  const lines = ['1', '2', '3', 'gap', '4', '5', '6'];
+  expect(shown).toEqual({ lines: [...lines, 'presence'], all: 57, kept: lines, people: 2 });
+});
+
 test('on a phone the panels are drawers; everything has a name', async () => {
   const server = await startServer({ config });
   const page = await openPage(server.url, /^$/, { viewport: { width: 360, height: 640 }, hasTouch: true });
