@@ -28,9 +28,6 @@ interface Made {
   readonly cursor: string;
 }
 
-/** Reasons by which the rooms of a client are gone with what was said in them. */
-const roomsGone = new Set<unknown>(['expired', 'reset']);
-
 export class ChatClient {
   readonly #events = new Events<ChatEvents>();
   readonly #http: Http;
@@ -57,7 +54,7 @@ export class ChatClient {
     this.#context = {
       http: this.#http,
       kept: this.#kept,
-      takeSlot: slotOf(chat.origin),
+      slot: slotOf(chat.origin),
       wishes: { echo, presence },
       WebSocket: options.WebSocket ?? (globalThis as { WebSocket?: typeof WebSocket }).WebSocket,
       identify: () => this.#identify(),
@@ -114,10 +111,17 @@ export class ChatClient {
     this.#moved();
   }
 
-  /** Out of a room; nothing happens when it is not there. @throws ChatError */
+  /** Out of a room; nothing happens when it is not there. @throws ChatError and it is there as before */
   async roomLeave(room: string): Promise<void> {
-    this.#kept.rooms.delete(room);
-    await this.#ask('roomLeave', { room }).catch(unless('not_in_room'));
+    const { rooms } = this.#kept;
+    // Before the answer: a link that opens meanwhile is not to take it back there.
+    const wasThere = rooms.delete(room);
+    await this.#ask('roomLeave', { room })
+      .catch(unless('not_in_room'))
+      .catch((error: unknown) => {
+        if (wasThere) rooms.add(room);
+        throw error;
+      });
     this.#moved();
   }
 
@@ -224,13 +228,14 @@ export class ChatClient {
   /** Tells what cannot be heard any more, where the server took this client for somebody new, or out of its rooms. */
   #adopt({ id, rooms, cursor }: Details): void {
     const kept = this.#kept;
-    const somebodyNew = kept.id !== undefined && kept.id !== id;
-    if (kept.id === undefined || somebodyNew) kept.cursor = cursor;
-    if (kept.id === undefined) kept.rooms = new Set(rooms);
+    const before = kept.id;
+    if (before === undefined) kept.rooms = new Set(rooms);
+    if (before !== id) kept.cursor = cursor;
     kept.id = id;
     kept.cursor ??= cursor;
-    for (const each of kept.rooms) {
-      if (somebodyNew || !rooms.includes(each)) this.#tell({ room: each, reason: 'expired', lost: null });
+    for (const room of kept.rooms) {
+      if ((before ?? id) !== id || !rooms.includes(room))
+        this.#events.emit('gap', { room, reason: 'expired', lost: null });
     }
     kept.save();
     this.#known = true;
@@ -246,7 +251,7 @@ export class ChatClient {
   }
 
   async #comeBack(rooms: readonly string[]): Promise<void> {
-    for (const room of this.rooms) {
+    for (const room of this.#kept.rooms) {
       if (rooms.includes(room)) continue;
       await this.roomAdd(room).catch((error: unknown) => {
         // Refused: it may not be there any more, and `open` tells where it is.
@@ -268,11 +273,18 @@ export class ChatClient {
     switch (frame['context']) {
       case 'gap': {
         const { context: _context, ...gap } = frame;
-        if (gap['reason'] === 'reset' || gap['reason'] === 'fork') kept.forget(gap['room'] as string | undefined);
-        this.#tell(gap as unknown as Gap);
+        const { reason } = gap;
+        if (reason === 'reset' || reason === 'fork') kept.forget(gap['room'] as string | undefined);
+        this.#events.emit('gap', gap as unknown as Gap);
         // Over HTTP a client whose record was lost is put into the default room, and has to ask for the others.
         const { link } = this.#keeper;
-        if (roomsGone.has(gap['reason']) && !link?.ask) void this.#whereAmI();
+        if ((reason === 'reset' || reason === 'expired') && !link?.ask) {
+          this.#identify()
+            .then(({ rooms }) => this.#comeBack(rooms))
+            .catch((error: unknown) => {
+              this.#keeper.reopen(error as ChatError);
+            });
+        }
         break;
       }
       case 'presence':
@@ -283,18 +295,6 @@ export class ChatClient {
     }
     if (cursor !== undefined) kept.cursor = cursor;
     kept.save();
-  }
-
-  #tell(gap: Gap): void {
-    this.#events.emit('gap', gap);
-  }
-
-  async #whereAmI(): Promise<void> {
-    try {
-      await this.#comeBack((await this.#identify()).rooms);
-    } catch (error) {
-      this.#keeper.reopen(error as ChatError);
-    }
   }
 
   /** A cursor that knows the rooms as they are now. */
@@ -329,7 +329,7 @@ function storageOf({ storage }: ClientOptions): ClientOptions['storage'] {
 
 /** `crypto.randomUUID` is there only where the page came over TLS. */
 function randomKey(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join('-');
+  return crypto.getRandomValues(new Uint32Array(4)).join();
 }
 
 /** Throws on what is not a refusal of this code. */

@@ -1,5 +1,7 @@
 /** What can go wrong, with the server's own codes, and what is worth another try. */
 
+import type { Answer } from './parsed';
+
 /** docs/errors.md has the server's codes. The client's own: `unreachable`, `outcome_unknown`, `closed`, `unusable`. */
 export class ChatError extends Error {
   override readonly name = 'ChatError';
@@ -12,6 +14,12 @@ export class ChatError extends Error {
   ) {
     super(message);
   }
+}
+
+/** What an answer was refused with: an answer that was not may well have a `code` of its own. */
+export function refusedBy({ error, code, retryAfter }: Answer): ChatError | undefined {
+  if (typeof code !== 'string' || typeof error !== 'string') return undefined;
+  return new ChatError(code, error.replace(/^Error: /, ''), retryAfter as number | undefined);
 }
 
 const passing = new Set([

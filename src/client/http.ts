@@ -1,5 +1,5 @@
 /** Asking by plain requests. */
-import { ChatError } from './errors';
+import { ChatError, refusedBy } from './errors';
 import type { Kept } from './kept';
 import { parsed, type Answer } from './parsed';
 
@@ -36,7 +36,7 @@ export class Http {
     const text = await textOf(response);
     const answer = parsed(text);
     // With commonWeb.returnErrorCodes off a refusal is a 200 as well.
-    if (!answer || typeof answer['code'] === 'string') throw refusal(response, text);
+    if (!answer || refusedBy(answer)) throw refusal(response, text);
     return answer;
   }
 
@@ -62,11 +62,18 @@ function unreachable(cause: unknown): never {
 
 /** In the server's words; where a proxy answers for it, in the proxy's. */
 export function refusal(response: Response, text: string): ChatError {
-  const { error, code } = parsed(text) ?? {};
-  const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
-  if (typeof code === 'string') {
-    return new ChatError(code, String(error).replace(/^Error: /, ''), retryAfter);
-  }
+  const retryAfter = secondsOf(response.headers.get('Retry-After') ?? '');
+  const refused = refusedBy({ ...parsed(text), retryAfter });
+  if (refused) return refused;
   const passing = response.status >= 500 || response.status === 429;
   return new ChatError(passing ? 'unreachable' : 'unusable', response.statusText, retryAfter);
+}
+
+/**
+ * A number, or a date (RFC 9110, 10.2.3). A day at most: this clock may be wrong by years, and a timer that is set to weeks
+ * goes off at once.
+ */
+function secondsOf(retryAfter: string): number | undefined {
+  const seconds = Number(retryAfter) || (Date.parse(retryAfter) - Date.now()) / 1000;
+  return Math.min(Math.max(seconds, 0), 86_400) || undefined;
 }

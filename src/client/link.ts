@@ -65,8 +65,8 @@ export abstract class Link {
     this.#resolveOver(asChatError(error));
   }
 
-  /** Over after so many ms of silence, unless the timer is cleared. */
-  protected deadline(ms: number, code = 'unreachable'): ReturnType<typeof setTimeout> {
+  /** Ends it after so many ms of silence, unless the timer is cleared. */
+  protected expire(ms: number, code = 'unreachable'): ReturnType<typeof setTimeout> {
     return setTimeout(() => {
       this.end(new ChatError(code, 'silence'));
     }, ms);
@@ -80,7 +80,7 @@ export abstract class Link {
 export interface LinkContext {
   readonly http: Http;
   readonly kept: Kept;
-  readonly takeSlot: TakeSlot;
+  readonly slot: TakeSlot;
   readonly wishes: { readonly echo?: boolean | undefined; readonly presence?: boolean | undefined };
   readonly WebSocket: typeof WebSocket | undefined;
   /** Who this client is, asked over HTTP; somebody new where it was nobody yet, or is not known any more. */

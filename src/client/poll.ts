@@ -34,15 +34,15 @@ class PollLink extends Link {
   }
 
   async #poll(): Promise<void> {
-    const { http, kept, takeSlot, wishes } = this.context;
+    const { http, kept, slot, wishes } = this.context;
     const { signal } = this;
     let early = 0;
     const over = (): boolean => signal.aborted;
     while (!over()) {
-      this.#release ??= await takeSlot();
+      this.#release ??= await slot();
       const wait = this.#release ? WAIT : 0;
       const began = performance.now();
-      const late = this.deadline(wait * 1000 + http.timeout);
+      const late = this.expire(wait * 1000 + http.timeout);
       const params = { method: 'messages', wait, after: kept.cursor, ...wishes };
       const page = (await http.json('', params, signal).finally(() => {
         clearTimeout(late);

@@ -11,7 +11,7 @@ const SILENCE = 50_000;
  * other tabs have streams enough
  */
 export async function openStream(context: LinkContext): Promise<Link> {
-  const release = await context.takeSlot();
+  const release = await context.slot();
   if (!release) throw new ChatError('busy');
   return new StreamLink(context, release).open();
 }
@@ -35,7 +35,7 @@ class StreamLink extends Link {
   async #read(): Promise<void> {
     const { http, kept, wishes } = this.context;
     this.details = await this.context.identify();
-    this.#silence = this.deadline(http.timeout, 'unusable');
+    this.#silence = this.expire(http.timeout, 'unusable');
     const params = { method: 'messages', stream: 'sse', after: kept.cursor, ...wishes };
     const response = await http.post('', params, this.signal);
     if (!response.body || !response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
@@ -47,7 +47,7 @@ class StreamLink extends Link {
       const { done, value } = await reader.read();
       if (done || this.signal.aborted) break;
       clearTimeout(this.#silence);
-      this.#silence = this.deadline(SILENCE);
+      this.#silence = this.expire(SILENCE);
       const blocks = (rest + value).split('\n\n');
       rest = blocks.pop() ?? '';
       for (const block of blocks) this.#event(block);

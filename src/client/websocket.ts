@@ -1,5 +1,5 @@
 /** The link that carries both ways. */
-import { ChatError } from './errors';
+import { ChatError, refusedBy } from './errors';
 import { Link, type Details, type Frame, type LinkContext } from './link';
 import type { Answer } from './parsed';
 
@@ -39,7 +39,7 @@ class WebSocketLink extends Link {
     readonly resumes: boolean,
   ) {
     super(context);
-    this.#timer = this.deadline(context.http.timeout);
+    this.#timer = this.expire(context.http.timeout);
     socket.onopen = () => {
       if (resumes) this.#resume();
     };
@@ -50,7 +50,7 @@ class WebSocketLink extends Link {
     socket.onerror = () => undefined;
     socket.onclose = ({ code }) => {
       const going = code === 1012;
-      this.end(new ChatError(going ? 'shutting_down' : 'unreachable', `closed: ${String(code)}`));
+      this.end(new ChatError(going ? 'shutting_down' : 'unreachable', `close ${String(code)}`));
     };
   }
 
@@ -104,7 +104,7 @@ class WebSocketLink extends Link {
     this.#asked += 1;
     const messageId = String(this.#asked);
     // How long an action takes is its own business.
-    const timer = event === 'action' ? undefined : this.deadline(this.context.http.timeout);
+    const timer = event === 'action' ? undefined : this.expire(this.context.http.timeout);
     this.#pending.set(messageId, { resolve, reject, timer });
     this.socket.send(JSON.stringify({ event, ...(event === 'action' ? { params } : params), messageId }));
   }
@@ -130,16 +130,15 @@ class WebSocketLink extends Link {
     if (!pending) return;
     this.#pending.delete(String(messageId));
     clearTimeout(pending.timer);
-    const { error, code, retryAfter } = answer;
-    if (typeof code === 'string') {
-      pending.reject(new ChatError(code, String(error).replace(/^Error: /, ''), retryAfter as number | undefined));
-    } else {
-      pending.resolve(answer['status'] === 'OK' && 'data' in answer ? answer['data'] : answer);
-    }
+    const refused = refusedBy(answer);
+    if (refused) pending.reject(refused);
+    else pending.resolve(answer['status'] === 'OK' && 'data' in answer ? answer['data'] : answer);
   }
 
-  #word({ welcome, session, error, code }: Answer): void {
-    if (typeof code === 'string') this.end(new ChatError(code, String(error)));
+  #word(word: Answer): void {
+    const { welcome, session } = word;
+    const refused = refusedBy(word);
+    if (refused) this.end(refused);
     if (welcome === undefined || this.resumes) return;
     this.context.kept.session = String(session);
     this.#resume();

@@ -1,5 +1,7 @@
 /** The client library in Node: every link, and every way in which one breaks. */
+import { z } from 'zod';
 import type { ClientOptions, LinkKind } from '../../src/client/node';
+import { defineAction, type ChatMiddleware } from '../../src/kit';
 import { chatting, TabStorage } from '../support/chat-clients';
 import { WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
@@ -16,6 +18,31 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, nth)
 
 describe.each(links)('by %s alone', (link) => {
   const only: ClientOptions = { links: [link] };
+
+  test('is where it was when a hook keeps it from leaving; an answer with a code of its own is one', async () => {
+    const stay: ChatMiddleware = {
+      name: 'stay',
+      leave: (_, room) => {
+        if (room === 'defaultRoom') throw new Error('stay');
+      },
+    };
+    const offer = defineAction({
+      name: 'offer',
+      description: 'answers with a code',
+      inputs: z.object({}),
+      run: () => ({ code: 'SAVE10' }),
+    });
+    const { url } = await startServer({ middleware: [stay], actions: [offer] });
+    const bob = chatting(url, only);
+    await bob.opened.next();
+    await bob.chat.roomAdd('garden');
+    await expect(bob.chat.roomLeave('defaultRoom')).rejects.toMatchObject({ code: 'forbidden', message: 'stay' });
+    expect([...bob.chat.rooms].sort()).toEqual(['defaultRoom', 'garden']);
+    await bob.chat.roomLeave('garden');
+    expect(bob.chat.rooms).toEqual(['defaultRoom']);
+    expect(await bob.chat.action('offer')).toMatchObject({ code: 'SAVE10' });
+    await expect(bob.chat.action('nothing')).rejects.toMatchObject({ code: 'unknown_action' });
+  });
 
   test('hears in order, says once, comes and goes, and asks', async () => {
     const server = await startServer({ config: { chat: { history: 100 } } });

@@ -1,4 +1,5 @@
 /** The client's parts that need no server, and what a page has to load of it. */
+import { refusal } from '../../src/client/http';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -114,5 +115,25 @@ describe('what was heard before', () => {
     expect(after.isNew(said('10-1', 'a'))).toBe(false);
     items.set('key', 'rubbish');
     expect(new Kept(storage, 'key', false).id).toBeUndefined();
+  });
+});
+
+describe('Retry-After', () => {
+  const refusedWith = (retryAfter: string): number | undefined =>
+    refusal(new Response('', { status: 503, headers: { 'Retry-After': retryAfter } }), '').retryAfter;
+
+  test('is seconds, or a date', () => {
+    expect(refusedWith('7')).toBe(7);
+    const inAMinute = refusedWith(new Date(Date.now() + 60_000).toUTCString());
+    expect(inAMinute).toBeGreaterThan(50);
+    expect(inAMinute).toBeLessThanOrEqual(60);
+  });
+
+  test('that has passed, or is nothing, is none; a day is the most, whatever this clock says', () => {
+    for (const nothing of ['0', '-5', 'soon', '', new Date(0).toUTCString()]) {
+      expect([nothing, refusedWith(nothing)]).toEqual([nothing, undefined]);
+    }
+    expect(refusedWith('99999999')).toBe(86_400);
+    expect(refusedWith('Fri, 31 Dec 9999 23:59:59 GMT')).toBe(86_400);
   });
 });
