@@ -11,6 +11,7 @@ const HELP = `/join ROOM    into one more room, and speak there
 /who          who is here
 /history      what was said before
 /quit         the end; Ctrl-D too
+//TEXT        says TEXT with one / before it
 `;
 
 export async function chat(where: Where, terminal: Terminal): Promise<void> {
@@ -79,13 +80,13 @@ class ChatTerminal {
 
   async #typed(line: string): Promise<void> {
     try {
-      const [, command, argument = ''] = /^\/(\S+)\s*(.*)$/.exec(line) ?? [];
+      const [, command, argument = ''] = /^\/([^\s/]\S*)\s*(.*)$/.exec(line) ?? [];
       if (command !== undefined) {
         const run = this.#commands.get(command);
         if (!run) throw new CommandError(`there is no /${command}; /help`);
         await run(argument.trim());
       } else if (line.trim() !== '') {
-        await this.client.say(line, this.room === undefined ? {} : { room: this.room });
+        await this.client.say(line.replace(/^\/\//, '/'), this.room === undefined ? {} : { room: this.room });
       }
     } catch (thrown) {
       const error = told(thrown);

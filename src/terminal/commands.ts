@@ -15,7 +15,7 @@ export interface Terminal {
   readonly signal: AbortSignal;
 }
 
-export const terminalHelp = `  earshot chat [ROOM]              chat on this terminal
+export const terminalHelp = `  earshot chat [ROOM]              chat on this terminal; /help there
   earshot say [-r ROOM] [WORDS]    say it, or each line of the input; answers where it went, as JSON
   earshot tail [ROOM...]           what is heard, one JSON object a line, until it is stopped
 
@@ -92,8 +92,12 @@ export function isTerminalCommand(name: string): boolean {
 /** Answers the exit code. */
 export async function runTerminal(name: string, args: string[], terminal: Terminal): Promise<number> {
   const complain = (text: string): void => void terminal.stderr.write(`earshot ${name}: ${text}\n`);
+  // The reader of a pipe may have enough, as in `earshot tail | head -1`: that is an end like any other.
+  const enough = new AbortController();
+  terminal.stdout.on('error', () => enough.abort());
+  const signal = AbortSignal.any([terminal.signal, enough.signal]);
   try {
-    await commands.get(name)?.(args, terminal);
+    await commands.get(name)?.(args, { ...terminal, signal });
     return 0;
   } catch (error) {
     if (error instanceof CommandError) {
@@ -109,7 +113,11 @@ export async function runTerminal(name: string, args: string[], terminal: Termin
 function whereOf(values: { readonly url: string; readonly timeout: string }, rooms: readonly string[]): Where {
   if (!URL.canParse(values.url) || !/^https?:/.test(values.url))
     throw new UsageError(`--url ${values.url} is no address`);
-  return { url: values.url, rooms, timeout: numberOf('--timeout', values.timeout) };
+  return {
+    url: values.url,
+    rooms: rooms.map((room) => room.normalize('NFC')),
+    timeout: numberOf('--timeout', values.timeout),
+  };
 }
 
 function numberOf(flag: string, text: string): number {

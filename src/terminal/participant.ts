@@ -13,7 +13,7 @@ export interface Where {
 
 /** @throws CommandError when it cannot be reached, or a room refuses */
 export async function participate({ url, rooms, timeout }: Where, options: ClientOptions = {}): Promise<ChatClient> {
-  const chat = connect(url, { timeout: timeout * 1000, ...options });
+  const chat = connect(url, { timeout: timeout * 1000, fetch: fetchOrWhy, ...options });
   try {
     await opened(chat, url, timeout * 1000);
     for (const room of rooms) await chat.roomAdd(room);
@@ -28,6 +28,12 @@ export async function participate({ url, rooms, timeout }: Where, options: Clien
 export function told(error: unknown): unknown {
   return error instanceof ChatError ? new CommandError(error.message) : error;
 }
+
+/** Node's "fetch failed" has the reason inside. */
+const fetchOrWhy: typeof fetch = (...request) =>
+  fetch(...request).catch((error: unknown) => {
+    throw (error as { readonly cause?: unknown }).cause ?? error;
+  });
 
 function opened(chat: ChatClient, url: string, ms: number): Promise<Opened> {
   return new Promise((resolve, reject) => {

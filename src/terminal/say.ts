@@ -10,6 +10,7 @@ export async function say(where: Where, words: readonly string[], json: boolean,
   const lines = words.length > 0 ? [words.join(' ')] : createInterface({ input: terminal.stdin, crlfDelay: Infinity });
   try {
     for await (const line of lines) {
+      if (terminal.signal.aborted) break;
       if (line === '') continue;
       const message = json ? parsed(line) : line;
       const said = await chat.say(message, room === undefined ? {} : { room });

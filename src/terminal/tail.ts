@@ -11,12 +11,10 @@ export interface TailOptions {
 }
 
 export async function tail(where: Where, { presence, count }: TailOptions, terminal: Terminal): Promise<void> {
-  const { stdout, signal } = terminal;
+  const { stdout, stderr, signal } = terminal;
   const chat = await participate({ ...where, rooms: [] }, { presence });
   const stop = new AbortController();
   const over = once(AbortSignal.any([signal, stop.signal]), 'abort');
-  // The reader of a pipe may have enough: `earshot tail | head -1`.
-  stdout.on('error', () => stop.abort());
 
   const wanted = (room: string | undefined): boolean => where.rooms.length === 0 || where.rooms.includes(room ?? '');
   let heard = 0;
@@ -31,6 +29,16 @@ export async function tail(where: Where, { presence, count }: TailOptions, termi
   });
   chat.on('presence', (event) => {
     if (wanted(event.room)) stdout.write(jsonLine(event));
+  });
+  // A quiet room and a server that is gone shall not look alike.
+  let away = false;
+  chat.on('close', ({ error, retryIn }) => {
+    if (retryIn !== null && !away) stderr.write(`earshot tail: ${error?.message ?? 'disconnected'}; trying again\n`);
+    away = retryIn !== null;
+  });
+  chat.on('open', () => {
+    if (away) stderr.write('earshot tail: connected again\n');
+    away = false;
   });
   try {
     for (const room of where.rooms) await chat.roomAdd(room);

@@ -138,7 +138,6 @@ describe('kubernetes', () => {
       container.ports.find((one: { name: string }) => one.name === name).containerPort as number;
     expect([port('http'), port('tcp')]).toEqual([8080, 5000]);
     expect(String(port('admin'))).toBe(env.get('EARSHOT_ADMIN_PORT').value);
-    expect(deployment.spec.template.metadata.annotations['prometheus.io/port']).toBe(String(port('admin')));
     expect(named('Ingress', 'earshot').spec.rules[0].host).toBe(env.get('EARSHOT_COMMON_WEB_ALLOWED_HOSTS').value);
     const redis = new URL(env.get('EARSHOT_REDIS_URL').value as string);
     expect(named('Service', redis.hostname).spec.ports[0].port).toBe(Number(redis.port));

@@ -4,6 +4,7 @@ import { runTerminal } from '../../src/terminal/commands';
 import { WsClient } from '../support/clients';
 import { Command } from '../support/command';
 import { eventually } from '../support/eventually';
+import { closeProxies, FaultProxy } from '../support/proxy';
 import { Inbox } from '../support/inbox';
 import { startServer } from '../support/server';
 
@@ -12,6 +13,7 @@ const running = new Set<Session>();
 afterEach(async () => {
   for (const session of running) await session.stop();
   running.clear();
+  await closeProxies();
 });
 
 /** A command with its streams, and without the time that a process takes to start. */
@@ -22,8 +24,11 @@ class Session {
   readonly code: Promise<number>;
   readonly #stop = new AbortController();
 
+  readonly stdout = new PassThrough();
+
   constructor(name: string, ...args: string[]) {
-    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    const { stdout } = this;
+    const stderr = new PassThrough();
     let rest = '';
     stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');
@@ -56,6 +61,8 @@ test('chat: a person on a terminal hears, says, goes from room to room, and is t
   await bob.lines.next((line) => /^\* you are \S{6} in kitchen, by websocket; \/help$/.test(line));
   bob.type('hello  all');
   expect(await ann.heard.next()).toMatchObject({ message: 'hello  all', room: 'kitchen' });
+  bob.type('//etc is a folder');
+  expect(await ann.heard.next()).toMatchObject({ message: '/etc is a folder', room: 'kitchen' });
   await ann.say('\u001b[2Jcleared?\u202e', { room: 'kitchen' });
   expect(await bob.lines.next((line) => line.includes('cleared'))).toBe(
     `${new Date().toTimeString().slice(0, 5)} kitchen ${ann.id.slice(0, 6)}: \\u001b[2Jcleared?\\u202e`,
@@ -134,11 +141,40 @@ test('tail: what is heard, a line each; of the rooms asked for', async () => {
   expect(await all.stop()).toBe(0);
 });
 
+test('tail: a room may be written in any form, and a server that is gone is told of, and that it is back', async () => {
+  const server = await startServer();
+  const proxy = await FaultProxy.to(server.port);
+  const tail = new Session('tail', '--url', `http://127.0.0.1:${String(proxy.port)}`, 'cafe\u0301');
+  const ann = await WsClient.connect(server.url);
+  await ann.data('roomAdd', { room: 'café' });
+  await eventually(async () => (await ann.data('roomView', { room: 'café' })).membersCount === 2);
+  await ann.say('hello', { room: 'café' });
+  expect(json(await tail.lines.next())).toMatchObject({ room: 'café', message: 'hello' });
+  proxy.cut();
+  await eventually(() => /^earshot tail: .*; trying again\nearshot tail: connected again\n$/.test(tail.stderr), 30_000);
+  await ann.say('and again', { room: 'café' });
+  expect(json(await tail.lines.next())).toMatchObject({ message: 'and again' });
+  expect(await tail.stop()).toBe(0);
+});
+
+test.each(['say', 'tail', 'chat'])('%s: whoever reads it may have enough, and that is an end', async (name) => {
+  const { url } = await startServer();
+  const session = new Session(name, '--url', url);
+  const ann = await WsClient.connect(url);
+  if (name === 'say') session.type('one');
+  else await eventually(async () => (await ann.data('roomView')).membersCount === 2);
+  if (name === 'say') await session.lines.next();
+  session.stdout.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+  session.type('two');
+  session.stdin.end();
+  expect([await session.code, session.stderr]).toEqual([0, '']);
+});
+
 test.each([
   [
     1,
     ['say', '--url', 'http://127.0.0.1:1', '--timeout', '1', 'x'],
-    /^earshot say: cannot reach http:\/\/127.0.0.1:1: /,
+    /^earshot say: cannot reach http:\/\/127.0.0.1:1: Error: bad port\n$/,
   ],
   [1, ['tail', '--url', 'SERVER', 'not a room'], /^earshot tail: a room name is /],
   [1, ['say', '--url', 'SERVER', '--json', 'x'], /^earshot say: this is not JSON: x\n$/],
