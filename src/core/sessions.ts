@@ -46,10 +46,8 @@ export interface SessionsOptions {
   readonly letGo: (session: Session) => Promise<void>;
 }
 
-/** A live session outlives its last request by this: until then the next one costs the store nothing. */
+/** A live session outlives its last poll by this: until then the next one costs the store nothing. */
 const LINGER = 30_000;
-/** ms within which who comes again is followed from then on. */
-const LATELY = 5000;
 
 export class Sessions {
   readonly #live = new Map<string, Promise<Live>>();
@@ -58,15 +56,12 @@ export class Sessions {
   /** To be let go of: the node's lease in a room would hold them for as long as it holds anybody there. */
   readonly #parting = new Map<string, Session>();
   readonly #timer: NodeJS.Timeout;
-  /** Clients whose records were read lately. */
-  readonly #lately = new Set<string>();
   #closed = false;
 
   constructor(readonly options: SessionsOptions) {
     this.#timer = setInterval(() => {
-      this.#lately.clear();
       this.#forgetIdle();
-    }, LATELY);
+    }, 5000);
     this.#timer.unref();
   }
 
@@ -93,12 +88,9 @@ export class Sessions {
   /** The client's session, or undefined when there is no record of it. */
   async load(id: string): Promise<Session | undefined> {
     const live = this.#up.get(id);
-    if (live && this.#isIdle(live)) {
-      this.#forget(live);
-    } else if (live) {
+    if (live) {
       // It has come back, be it that its first request still waits here.
       live.session.isNew = false;
-      if (live.idleSince !== undefined) live.idleSince = performance.now();
       return live.session;
     }
     const record = await this.options.store.client(id);
@@ -108,8 +100,6 @@ export class Sessions {
     for (const [room, recorded] of record.rooms) {
       if (recorded.floor === undefined) await this.#finishJoin(session, room, recorded);
     }
-    if (this.#lately.has(id)) this.#keep(session);
-    else this.#lately.add(id);
     return session;
   }
 
@@ -243,16 +233,7 @@ export class Sessions {
     this.#live.clear();
   }
 
-  /** To follow its record costs a few calls, and saves one with every request. */
-  #keep(session: Session): void {
-    this.#goLive(session).catch((error: unknown) => {
-      this.options.logger.debug({ err: error, client: session.id }, 'a client could not be followed');
-    });
-  }
-
   #goLive(session: Session): Promise<Live> {
-    const up = this.#up.get(session.id);
-    if (up?.idleSince !== undefined) up.idleSince = performance.now();
     const known = this.#live.get(session.id);
     if (known) return known;
     const going = this.#bringUp(session);
@@ -292,19 +273,13 @@ export class Sessions {
   }
 
   #forgetIdle(): void {
-    for (const live of this.#up.values()) if (this.#isIdle(live)) this.#forget(live);
-  }
-
-  /** Its record lives on for four fifths of its time at least, whenever that was last renewed: see renewalPause. */
-  #isIdle({ idleSince, grace }: Live): boolean {
-    if (idleSince === undefined || grace) return false;
-    return performance.now() - idleSince >= Math.min(LINGER, 0.8 * this.options.ttlMs);
-  }
-
-  #forget(live: Live): void {
-    this.#up.delete(live.session.id);
-    this.#live.delete(live.session.id);
-    this.#letGo(live);
+    const now = performance.now();
+    for (const [id, live] of this.#up) {
+      if (live.idleSince === undefined || live.grace || now - live.idleSince < LINGER) continue;
+      this.#up.delete(id);
+      this.#live.delete(id);
+      this.#letGo(live);
+    }
   }
 
   #letGo(live: Live): void {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { z } from 'zod';
 import { Actions, defineAction } from '../../src/core/action';
@@ -31,41 +30,6 @@ async function clientOf(chat: Chat, given?: Person, rates = new Rates(noRates)):
   const { session, peer } = given ?? (await person(chat, 'web'));
   return new Client(chat, session, peer, rates);
 }
-
-describe('a client that comes again soon', () => {
-  test('is followed: its requests read nothing any more, and see at once what other nodes change', async () => {
-    const store = new MemoryStore(limits);
-    const here = await startChat({ store });
-    const there = await startChat({ store });
-    const { id } = (await person(here, 'web')).session;
-    await here.sessions.load(id);
-    expect(here.sessions.liveCount).toBe(0);
-    await here.sessions.load(id);
-    await eventually(() => here.sessions.liveCount === 1);
-
-    const reads = jest.spyOn(store, 'client');
-    const session = (await here.sessions.load(id))!;
-    expect(reads).not.toHaveBeenCalled();
-    await there.setAttributes((await there.sessions.load(id))!, new Map([['auth', 'true']]));
-    await eventually(() => session.attributes.get('auth') === 'true');
-    expect(await here.sessions.load(id)).toBe(session);
-  });
-
-  test('is followed no longer than its record lives', async () => {
-    let now = 1_000_000;
-    const store = new MemoryStore(limits, () => now);
-    const chat = await startChat({ store, settings: { httpClientMessageTTL: 100 } });
-    const { id } = (await person(chat, 'web')).session;
-    await chat.sessions.load(id);
-    await chat.sessions.load(id);
-    await eventually(() => chat.sessions.liveCount === 1);
-    now += 1000;
-    // A record lives for 125 ms, so longer than this nobody is believed to have one.
-    await sleep(150);
-    expect(await chat.sessions.load(id)).toBeUndefined();
-    expect(chat.sessions.liveCount).toBe(0);
-  });
-});
 
 describe('what a client may ask for', () => {
   test('say: in its current room unless it names one', async () => {
