@@ -72,7 +72,10 @@ export class Chat {
   readonly counters = new Counters();
   readonly reads = new ReadTurns();
   /** What others see of a member of their room, over sockets and `api.chatRoom.roomStatus`. */
-  shownMember: (member: MemberView & Readonly<Record<string, unknown>>) => unknown = ({ id, joinedAt }) => ({ id, joinedAt });
+  shownMember: (member: MemberView & Readonly<Record<string, unknown>>) => unknown = ({ id, joinedAt }) => ({
+    id,
+    joinedAt,
+  });
 
   constructor(options: ChatOptions) {
     const { store, settings, logger } = options;

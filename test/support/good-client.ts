@@ -22,8 +22,8 @@ export class GoodClient {
     return new GoodClient([http, ws, tcp], [http, ws, tcp]);
   }
 
-  /** Says by one after the other, and waits until both others have heard it, again and again. */
-  start(everyMs = 10): void {
+  /** Says by one after the other, and waits until both others have heard it, again and again: below anybody's rate. */
+  start(everyMs = 30): void {
     this.#running = (async () => {
       for (let nth = 0; !this.#stop; nth += 1) {
         await this.once(nth);
