@@ -1,21 +1,20 @@
 /** The composition root: settings in, a chat with its doors out, but for the ports. */
 import { randomBytes } from 'node:crypto';
-import type http from 'node:http';
 import { openAdmin, type AdminServer } from './admin/server';
 import { Api } from './api';
 import { createConfig, type Config, type SettingsInput } from './config';
 import { pem } from './config/pem';
-import { Actions, type Action } from './core/action';
+import { Actions } from './core/action';
 import { Chat } from './core/chat';
 import { Heartbeat } from './core/heartbeat';
 import type { Logger } from './core/logger';
-import type { ChatMiddleware } from './core/middleware';
 import { Rates } from './core/rate';
 import { SharedRates } from './core/shared-rates';
 import type { ChatSettings } from './core/settings';
 import type { Store } from './core/store';
 import { Tokens } from './core/tokens';
 import { createLogger } from './logger';
+import type { ChatServerOptions, MountedChat, MountedHandler } from './mounted-chat';
 import { NodeStatus } from './node-status';
 import { MemoryStore } from './store/memory-store';
 import { RedisStore } from './store/redis/redis-store';
@@ -28,52 +27,6 @@ import type { Direct } from './transports/http/server';
 import { Streams } from './transports/http/streams';
 import type { TcpDoor } from './transports/tcp';
 import { WebSocketDoor } from './transports/websocket';
-
-export interface ChatServerOptions {
-  /** Settings, as far as they differ from the defaults (docs/settings.md). */
-  readonly config?: SettingsInput | Config;
-  readonly actions: readonly Action<Api>[];
-  readonly middleware?: readonly ChatMiddleware[];
-  /** By the settings: Redis where they name one, memory otherwise. It is opened and closed with the chat. */
-  readonly store?: Store;
-  /** pino on standard error by default. */
-  readonly logger?: Logger;
-}
-
-/**
- * What an Express application's `app.use` takes. In Node's own types, so that who uses the package needs none of
- * Express's.
- */
-export type MountedHandler = (
-  request: http.IncomingMessage,
-  response: http.ServerResponse,
-  next: (error?: unknown) => void,
-) => void;
-
-/** A chat without a port of its own: for an application that has one. */
-export interface MountedChat {
-  /** For `app.use('/chat', …)`. */
-  readonly router: MountedHandler;
-  /** For `app.use('/api', …)`. */
-  readonly apiRouter: MountedHandler;
-  readonly api: Api;
-  readonly config: Config;
-  /** Where metrics and the operator's page are; null when `admin.port` is. */
-  readonly admin: { readonly url: string; readonly port: number } | null;
-  /** WebSockets on `/chat` and `/primus` of this server. */
-  attach(server: http.Server): void;
-  /** Ready to serve: the store answers, announcements arrive, and it is not going. */
-  ready(): Promise<{ readonly ready: boolean; readonly reason: string }>;
-  /** Polls are answered, streams and sockets end; nothing new waits from now on. */
-  drain(spreadMs?: number): void;
-  /** Ends everything it opened. Links that are still there are cut. */
-  close(): Promise<void>;
-}
-
-/** Everything but the ports. Rejects with what keeps it from starting; nothing stays open then. */
-export async function createChat(options: ChatServerOptions): Promise<MountedChat> {
-  return (await compose(options)).mounted;
-}
 
 /** A chat, and what its ports are made of. */
 export interface Composed {

@@ -7,8 +7,8 @@
 export * from './kit';
 export { actions } from '../actions';
 export { middleware } from '../middleware';
-export { createChat } from './compose';
-export type { ChatServerOptions, MountedChat, MountedHandler } from './compose';
+export { createChat } from './mounted-chat';
+export type { ChatServerOptions, MountedChat, MountedHandler } from './mounted-chat';
 export { createServer } from './server';
 export type { ChatServer } from './server';
 export { Api } from './api';

@@ -1,8 +1,9 @@
 /** A chat on its own ports: how it starts, and how it stops. */
 import net from 'node:net';
 import type http from 'node:http';
-import { compose, type ChatServerOptions, type MountedChat } from './compose';
+import { compose } from './compose';
 import { certificateOf } from './config/pem';
+import type { ChatServerOptions, MountedChat } from './mounted-chat';
 import { ChatError } from './protocol/errors';
 import type { Api } from './api';
 import { Admission } from './transports/admission';

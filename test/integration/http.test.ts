@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { actions as earshotActions } from '../../actions';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
 import type { SettingsInput } from '../../src/config';
-import { createChat } from '../../src/compose';
+import { createChat } from '../../src/mounted-chat';
 import { TcpClient, WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import {

@@ -1,6 +1,6 @@
 /** A whole server on free ports, with limits out of the way, closed after each test file's tests. */
 import { actions } from '../../actions';
-import type { ChatServerOptions } from '../../src/compose';
+import type { ChatServerOptions } from '../../src/mounted-chat';
 import { createServer, type ChatServer } from '../../src/server';
 import type { SettingsInput } from '../../src/config';
 import { KeptLog } from './logger';
