@@ -144,6 +144,8 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
         const { roomStatus } = await watcher.ok('roomView');
         return !(roomStatus.members as string[]).includes(client.is);
       });
+      // Its record has as long as its lease had, from a moment later on.
+      await new Promise((resolve) => setTimeout(resolve, 500));
       await client.ok('detailsView');
       client.cookies.set('chatAck', former);
       await watcher.say('b');
