@@ -244,7 +244,11 @@ describe('what is in between', () => {
       proxy.deafen();
       const saying = bob.chat.say(`once by ${link}`);
       expect((await ann.heard.next()).message).toBe(`once by ${link}`);
+      // Until its link is given up, so that the answer is not just late.
+      await bob.closed.next();
       proxy.heal();
+      // Connections that were kept for later would be deaf still, and a poll on one of them is silent for its whole time.
+      proxy.cut();
       const { id } = await saying;
       expect(ann.heard.all.filter((message) => message.from === bob.chat.id).map((message) => message.id)).toEqual([
         id,
