@@ -145,7 +145,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
         return !(roomStatus.members as string[]).includes(client.is);
       });
       // Its record has as long as its lease had, from a moment later on.
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await eventually(async () => !(await server.api.options.chat.store.client(client.is)));
       await client.ok('detailsView');
       client.cookies.set('chatAck', former);
       await watcher.say('b');
