@@ -177,10 +177,10 @@ const attacks: readonly (readonly [string, (at: Listening, command: Command) => 
     '300 new clients, without cookies',
     async (at) => {
       const told = await askTimes(300, at, 'method=detailsView');
-      const counts = tally(told);
-      expect(Object.keys(counts).sort()).toEqual(['200', 'too_many_requests']);
-      // The burst, and what flowed back meanwhile.
-      expect(counts['200']).toBeLessThan(250);
+      const { 200: welcome = 0, too_many_requests: refused = 0 } = tally(told);
+      expect(welcome + refused).toBe(300);
+      // A burst at most, and what flowed back meanwhile; those that came before may have left nothing of it.
+      expect(welcome).toBeLessThan(250);
       for (const { status, headers } of told)
         if (status === 429) expect(Number(headers['retry-after'])).toBeGreaterThan(0);
     },

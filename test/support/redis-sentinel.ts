@@ -49,7 +49,8 @@ export class SentinelDeployment {
       ...['--port', `${replicaPort}`, '--replicaof', `127.0.0.1 ${primaryPort}`, ...options],
     );
     const deployment = new SentinelDeployment(primary, replica, replicaPort, ports);
-    await eventually(async () => (await replica.admin.info('replication')).includes('master_link_status:up'));
+    // Only then: a replica that has its copy is sent nothing more before it has acknowledged it, a second later.
+    await eventually(async () => (await primary.admin.info('replication')).includes('state=online'));
     for (const port of ports) await deployment.#watch(port, primaryPort);
     await eventually(() => deployment.#agreed());
     return deployment;
@@ -61,9 +62,11 @@ export class SentinelDeployment {
 
   /**
    * From now on the replica gets nothing: its link is cut, and it is no longer let in. Stopping its process would not do:
-   * what the kernel keeps for it would be there when it goes on.
+   * what the kernel keeps for it would be there when it goes on. What was written before, it has.
    */
   async holdBackReplica(): Promise<void> {
+    await this.primary.admin.set('held back', '');
+    await this.primary.admin.wait(1, 10_000);
     await this.replica.admin.config('SET', 'masterauth', 'no longer right');
     await this.primary.admin.call('CLIENT', 'KILL', 'TYPE', 'replica');
     await eventually(async () => (await this.primary.admin.info('replication')).includes('connected_slaves:0'));
