@@ -6,15 +6,24 @@ interface Bucket {
   tokens: number;
   /** ms, the steady clock. */
   at: number;
+  /** That in which it is full again, when nothing more is taken. */
+  step: number;
 }
 
-/** Buckets that are kept; the one that was begun first makes room for a new one. */
+/**
+ * Buckets that are kept. One of the fullest makes room for a new one, as it tells least: were it the oldest, somebody with
+ * enough addresses could have an empty one forgotten, which would then be full.
+ */
 const MOST = 100_000;
+/** Parts of the time in which an empty bucket fills: buckets that are full again in the same one are as full. */
+const STEPS = 64;
 
 export class RateLimit {
   readonly #buckets = new Map<string, Bucket>();
+  /** The same buckets by their step: whoever is to be forgotten is found without a look at all of them. */
+  readonly #steps = new Map<number, Set<string>>();
   #taken: Map<string, number> | undefined;
-  #tidiedAt = 0;
+  #step = 0;
 
   /**
    * @param perSecond what flows back each second; 0 turns the limit off
@@ -42,6 +51,7 @@ export class RateLimit {
       throw new ChatError('too_many_requests', '', Math.max(1, Math.ceil((tokens - bucket.tokens) / this.perSecond)));
     }
     bucket.tokens -= tokens;
+    this.#place(key, bucket);
     this.#taken?.set(key, (this.#taken.get(key) ?? 0) + tokens);
   }
 
@@ -57,6 +67,7 @@ export class RateLimit {
   leave(key: string, tokens: number): void {
     const bucket = this.#bucket(key);
     bucket.tokens = Math.min(bucket.tokens, tokens);
+    this.#place(key, bucket);
   }
 
   /** As it is now. */
@@ -65,30 +76,62 @@ export class RateLimit {
     this.#tidy(now);
     let bucket = this.#buckets.get(key);
     if (!bucket) {
-      bucket = { tokens: this.burst, at: now };
-      if (this.#buckets.size >= MOST) this.#forgetOldest();
+      if (this.#buckets.size >= MOST) this.#forgetFullest();
+      bucket = { tokens: this.burst, at: now, step: this.#step };
       this.#buckets.set(key, bucket);
+      this.#keysOf(bucket.step).add(key);
     }
     bucket.tokens = Math.min(this.burst, bucket.tokens + ((now - bucket.at) / 1000) * this.perSecond);
     bucket.at = now;
     return bucket;
   }
 
-  #forgetOldest(): void {
-    for (const key of this.#buckets.keys()) {
-      this.#buckets.delete(key);
+  #place(key: string, bucket: Bucket): void {
+    const step = this.#stepAt(bucket.at + ((this.burst - bucket.tokens) / this.perSecond) * 1000);
+    if (step === bucket.step) return;
+    const before = this.#keysOf(bucket.step);
+    before.delete(key);
+    if (before.size === 0) this.#steps.delete(bucket.step);
+    bucket.step = step;
+    this.#keysOf(step).add(key);
+  }
+
+  #keysOf(step: number): Set<string> {
+    let keys = this.#steps.get(step);
+    if (!keys) {
+      keys = new Set();
+      this.#steps.set(step, keys);
+    }
+    return keys;
+  }
+
+  #stepAt(ms: number): number {
+    return Math.floor((ms * this.perSecond * STEPS) / (this.burst * 1000));
+  }
+
+  #forgetFullest(): void {
+    const step = Math.min(...this.#steps.keys());
+    for (const key of this.#keysOf(step)) {
+      this.#forget(step, [key]);
       return;
     }
   }
 
   /** A bucket that is full again says nothing that a new one would not. */
   #tidy(now: number): void {
-    const refill = (this.burst / this.perSecond) * 1000;
-    if (now - this.#tidiedAt < refill) return;
-    this.#tidiedAt = now;
-    for (const [key, { at, tokens }] of this.#buckets) {
-      if (((now - at) / 1000) * this.perSecond >= this.burst - tokens) this.#buckets.delete(key);
+    const step = this.#stepAt(now);
+    if (step === this.#step) return;
+    this.#step = step;
+    for (const [past, keys] of this.#steps) if (past < step) this.#forget(past, keys);
+  }
+
+  #forget(step: number, keys: Iterable<string>): void {
+    const there = this.#keysOf(step);
+    for (const key of keys) {
+      this.#buckets.delete(key);
+      there.delete(key);
     }
+    if (there.size === 0) this.#steps.delete(step);
   }
 }
 

@@ -116,3 +116,38 @@ test('buckets are bounded, whatever comes in their names', () => {
   says.take('ann');
   expect(says.size).toBe(1);
 });
+
+test('a flood of others does not fill the bucket of who has emptied it', () => {
+  const says = limit(1, 4);
+  for (let index = 0; index < 4; index += 1) says.take('eve');
+  says.leave('bob', -4);
+  for (let index = 0; index < 100_000; index += 1) says.take(`other ${index}`);
+  expect(() => says.take('eve')).toThrow('too many requests');
+  expect(() => says.take('bob')).toThrow(expect.objectContaining({ retryAfter: 5 }));
+  clock.now = 1500;
+  says.take('eve');
+  for (let index = 0; index < 100_000; index += 1) says.take(`another ${index}`);
+  expect(says.size).toBe(100_000);
+  expect(() => says.take('eve')).toThrow('too many requests');
+});
+
+test('the fullest make room, and the emptiest stay, whoever came first', () => {
+  const joins = limit(1, 10);
+  for (let index = 0; index < 50_000; index += 1) joins.take(`empty ${index}`, 10);
+  for (let index = 0; index < 50_000; index += 1) joins.take(`full ${index}`);
+  for (let index = 0; index < 50_000; index += 1) joins.take(`new ${index}`, 5);
+  const refused = (who: string, count: number): number => {
+    let refusals = 0;
+    for (let index = 0; index < 50_000; index += 500) {
+      try {
+        joins.take(`${who} ${index}`, count);
+      } catch {
+        refusals += 1;
+      }
+    }
+    return refusals;
+  };
+  expect(refused('empty', 1)).toBe(100);
+  expect(refused('new', 6)).toBe(100);
+  expect(refused('full', 10)).toBe(0);
+});
