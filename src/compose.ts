@@ -185,7 +185,7 @@ function createStore(config: Config, logger: Logger): Store {
   if (!redis.url && !redis.nodes && !redis.sentinels) {
     return new MemoryStore({ ...limits, bytes: config.limits.memoryBytes });
   }
-  const { pubsub, prefix, waitReplicas, ...address } = redis;
+  const { pubsub, wakeOnly, prefix, waitReplicas, ...address } = redis;
   const tls = {
     ...address.tls,
     ca: pem('redis.tls.ca', address.tls.ca),
@@ -196,6 +196,7 @@ function createStore(config: Config, logger: Logger): Store {
   return new RedisStore({
     redis: { ...address, tls },
     pubsub: pubsub === null ? null : { url: pubsub, username, password, tls },
+    wakeOnly,
     prefix,
     waitReplicas,
     limits,

@@ -37,7 +37,7 @@ export const contradictions: readonly Contradiction[] = [
     holds: ({ redis }) => redis.sentinels === null && redis.name !== null,
     text: 'redis.name is a name among sentinels, and redis.sentinels is not set',
   },
-  ...(['pubsub', 'username', 'password', 'tls.enable', 'waitReplicas'] as const).map((name) => ({
+  ...(['pubsub', 'wakeOnly', 'username', 'password', 'tls.enable', 'waitReplicas'] as const).map((name) => ({
     about: [`redis.${name}`, ...places],
     holds: (settings: Settings): boolean => {
       const { tls, ...redis } = settings.redis;

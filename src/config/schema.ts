@@ -113,6 +113,11 @@ export const schema = z.strictObject({
     username: setting(filled.nullable(), null, 'Redis user: nodes found later have no URL to tell it.'),
     password: setting(filled.nullable(), null, 'Redis password; here it stays out of URLs.', 'all'),
     pubsub: setting(redisUrl.nullable(), null, 'Another Redis for wake-ups; null: the same.', 'password'),
+    wakeOnly: setting(
+      flag,
+      false,
+      'Wake-ups tell that something was said, not what: for a Redis in which others may publish; costs a read each.',
+    ),
     prefix: setting(keyPrefix, 'earshot:', 'Begins every key and channel, as others may use this Redis.'),
     tls: z.strictObject({
       enable: setting(flag, false, 'TLS to nodes and sentinels; rediss:// says it by itself.'),

@@ -5,7 +5,7 @@ import { TcpClient, WsClient } from '../support/clients';
 import { readDocument } from '../support/documents';
 import { eventually } from '../support/eventually';
 import { arrived } from '../support/http-client';
-import { OwnRedis, stopOwnRedis } from '../support/redis';
+import { freshPrefix, OwnRedis, sharedRedis, stopOwnRedis } from '../support/redis';
 import { ClusterDeployment } from '../support/redis-cluster';
 import { startServer, stopServers } from '../support/server';
 import { closeStores, openRedisStore } from '../support/stores';
@@ -207,4 +207,81 @@ test('it can do nothing else: not read other keys, speak in other channels, look
   user.disconnect();
   expect(outcomes.filter(([, outcome]) => outcome !== true)).toEqual([]);
   expect(await redis.admin.get('other:secret')).toBe('x');
+});
+
+describe('announcements by somebody else in the same Redis', () => {
+  let eve: Redis;
+  beforeEach(() => {
+    eve = new Redis(sharedRedis());
+  });
+  afterEach(() => {
+    eve.disconnect();
+  });
+
+  /** Ann has said something to Bob, and Eve has seen it announced: she can go on from there as a node would. */
+  async function eavesdropped(wakeOnly: boolean): Promise<{
+    say: (words: string) => Promise<unknown>;
+    bob: WsClient;
+    poller: Awaited<ReturnType<typeof arrived>>;
+    channel: string;
+    prefix: string;
+    forged: string;
+  }> {
+    const prefix = freshPrefix();
+    const config = { redis: { url: sharedRedis(), prefix, wakeOnly } };
+    const [here, there] = [await startServer({ config }), await startServer({ config })];
+    const [ann, bob] = [await WsClient.connect(here.url), await WsClient.connect(there.url)];
+    const poller = await arrived(there);
+    const channel = `${prefix}{room:defaultRoom}:log`;
+    const heard = new Promise<string>((resolve) => {
+      eve.once('message', (_channel: string, text: string) => resolve(text));
+    });
+    await eve.subscribe(channel);
+    await ann.data('say', { message: 'genuine' });
+    expect((await bob.heard.next()).message).toBe('genuine');
+    const [version = '', id = '', , ...rest] = (await heard).split('\n');
+    await eve.unsubscribe();
+    const [ms = '', seq = ''] = id.split('-');
+    const next = `${ms}-${Number(seq) + 1}`;
+    const forged = [version, next, id, ...rest].join('\n').replace('genuine', 'forged');
+    return { say: (words) => ann.data('say', { message: words }), bob, poller, channel, prefix, forged };
+  }
+
+  test('with redis.wakeOnly nothing of what they say is heard, and what is really said is', async () => {
+    const { say, bob, poller, channel, prefix, forged } = await eavesdropped(true);
+    const lies = [
+      forged,
+      forged.replace('1\n', '2\n'),
+      forged.replace(/"from":"[^"]*"/, '"from":"somebody"'),
+      'rubbish',
+      '1\nchanged\n999999999999999',
+      '1\nmoved',
+    ];
+    for (const lie of lies) {
+      await eve.publish(channel, lie);
+      await eve.publish(channel.replace(/log$/, 'presence'), lie);
+      await eve.publish(`${prefix}mail:{${bob.id}}`, lie);
+      await eve.publish(`${prefix}queue:{${bob.id}}`, lie);
+    }
+    await eve.publish(channel, forged.replace('forged', 'x'.repeat(4 * 1024 * 1024)));
+    await say('true');
+    expect(await bob.heard.next()).toMatchObject({ message: 'true' });
+    await bob.data('roomAdd', { room: 'kitchen' });
+    await say('and another');
+    expect(await bob.heard.next()).toMatchObject({ message: 'and another' });
+    expect(bob.heard.all.map(({ message }) => message)).toEqual(['genuine', 'true', 'and another']);
+    const { messages, gaps } = await poller.ok('messages');
+    expect(gaps).toBeUndefined();
+    expect((messages as { message: string }[]).map(({ message }) => message)).toEqual([
+      'genuine',
+      'true',
+      'and another',
+    ]);
+  });
+
+  test('without it a node believes who may publish as it does itself', async () => {
+    const { bob, channel, forged } = await eavesdropped(false);
+    await eve.publish(channel, forged);
+    expect(await bob.heard.next()).toMatchObject({ message: 'forged' });
+  });
 });

@@ -364,6 +364,7 @@ describe('contradictions', () => {
     [{ redis: { ...redis, name: 'm' } }, 'redis.name is a name among sentinels'],
     [{ redis: { waitReplicas: 1 } }, 'redis.waitReplicas needs a Redis'],
     [{ redis: { pubsub: 'redis://p' } }, 'redis.pubsub needs a Redis'],
+    [{ redis: { wakeOnly: true } }, 'redis.wakeOnly needs a Redis'],
     [{ redis: { password: 'p' } }, 'redis.password needs a Redis'],
     [{ redis: { username: 'u' } }, 'redis.username needs a Redis'],
     [{ redis: { tls: { enable: true } } }, 'redis.tls.enable needs a Redis'],

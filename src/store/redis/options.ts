@@ -27,6 +27,8 @@ export interface RedisStoreOptions {
   readonly redis: RedisAddress;
   /** Another Redis for announcements; the text of messages never goes there. */
   readonly pubsub?: RedisAddress | null | undefined;
+  /** Of an announcement only that something moved is believed; what, is read from the log. With `pubsub` it is so anyway. */
+  readonly wakeOnly?: boolean | undefined;
   readonly prefix?: string | undefined;
   /** Replicas that must have a message before an append is answered; 0 for none. */
   readonly waitReplicas?: number | undefined;

@@ -53,7 +53,7 @@ export class RedisStore implements Store {
   #closed = false;
 
   constructor(readonly options: RedisStoreOptions) {
-    const { redis, pubsub, limits, logger, waitReplicas = 0 } = options;
+    const { redis, pubsub, wakeOnly = false, limits, logger, waitReplicas = 0 } = options;
     const timing = { ...defaultTiming, ...options.timing };
     const keys = new Keys(options.prefix ?? 'earshot:');
     const links: Link[] = [];
@@ -67,7 +67,7 @@ export class RedisStore implements Store {
     const publisher = pubsub ? new Calls(linkTo(pubsub, 'commands').client, timing.call) : undefined;
     this.#subscriptions = new Subscriptions({
       client: linkTo(pubsub ?? redis, 'announcements').client,
-      wakeOnly: pubsub !== undefined && pubsub !== null,
+      entries: pubsub ? 'foreign' : wakeOnly ? 'wake' : 'believed',
       waitMs: timing.call,
       pingMs: timing.silence,
     });

@@ -21,8 +21,11 @@ interface Channel {
 
 export interface SubscriptionsOptions {
   readonly client: Client;
-  /** Whoever may publish there is not believed: announcements say that something moved, never what. */
-  readonly wakeOnly: boolean;
+  /**
+   * What an entry in an announcement is: the log's next one; only a sign that the log moved, as others may publish there;
+   * or foreign, as ours go there without.
+   */
+  readonly entries: 'believed' | 'wake' | 'foreign';
   readonly waitMs: number;
   readonly pingMs: number;
 }
@@ -211,13 +214,14 @@ export class Subscriptions {
     }
     const channel = this.#channels.get(name);
     if (!channel) return;
+    const { entries } = this.options;
     const heard = parseAnnouncement(text);
-    if (!heard || (heard.kind === 'entry' && this.options.wakeOnly)) {
+    if (!heard || (heard.kind === 'entry' && entries === 'foreign')) {
       this.#malformed += 1;
       return;
     }
     for (const { follower } of [...channel.followers]) {
-      if (heard.kind === 'entry') follower.entry(heard.entry);
+      if (heard.kind === 'entry' && entries === 'believed') follower.entry(heard.entry);
       else if (heard.kind === 'changed') follower.changed(heard.version);
       else follower.stale();
     }
