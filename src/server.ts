@@ -29,6 +29,7 @@ export interface ChatServer extends Omit<MountedChat, 'router' | 'apiRouter' | '
 export async function createServer(options: ChatServerOptions): Promise<ChatServer> {
   const composed = await compose(options);
   const { mounted, config, logger } = composed;
+  const { counters } = composed.conversations.chat;
   const app = createApp();
   app.get('/livez', (_request, response) => {
     response.json({ live: true });
@@ -49,7 +50,8 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
     app.use(pageRouter({ '/': 'chat' }));
   }
   app.use((request, response) => {
-    sendError(response, new ChatError('not_found', request.path), config.commonWeb.returnErrorCodes);
+    const errors = { errorCodes: config.commonWeb.returnErrorCodes, counters };
+    sendError(response, new ChatError('not_found', request.path), errors);
   });
 
   const { web, socket } = config.servers;
@@ -57,8 +59,8 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   // Behind a proxy every connection comes from the proxy's address.
   const perAddress = config.commonWeb.trustProxy === 0 ? connectionsPerAddress : 0;
   const { unsentPerAddress } = config.limits;
-  const admission = new Admission({ connections, unsentPerAddress });
-  const httpLimits = { admission, connectionsPerAddress: perAddress, handshake };
+  const admission = new Admission({ connections, unsentPerAddress }, counters);
+  const httpLimits = { admission, connectionsPerAddress: perAddress, handshake, counters };
   const server = createExpressServer(app, httpLimits, composed.direct);
   mounted.attach(server);
   let door: TcpDoor<Api> | undefined;

@@ -2,12 +2,14 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { Counter, Gauge, Registry, type Metric } from 'prom-client';
 import type { NodeStatus } from '../node-status';
+import { errorCatalogue } from '../protocol/errors';
 
 type Labelled = Readonly<Record<string, number>>;
 
 const RESOLUTION = 20;
 /** Told from the beginning, so that the first one of them is a rise. */
 const GAP_REASONS = { trimmed: 0, expired: 0, reset: 0, fork: 0 };
+const REFUSALS: Labelled = Object.fromEntries(Object.keys(errorCatalogue).map((code) => [code, 0]));
 
 export class Metrics {
   readonly registry = new Registry();
@@ -34,7 +36,8 @@ export class Metrics {
     this.#counter('earshot_says_accepted_total', 'Messages that went into a log.', () => now().accepted);
     const repeated = 'Says whose key was known: answered with the first id.';
     this.#counter('earshot_says_repeated_total', repeated, () => now().repeated);
-    this.#counter('earshot_says_refused_total', 'Says that were refused.', () => now().refused, 'code');
+    const refused = 'What clients were refused: connections, joins, says, any request.';
+    this.#counter('earshot_refused_total', refused, () => ({ ...REFUSALS, ...now().refused }), 'code');
     const delivered = 'Messages handed to hearers, once for each.';
     this.#counter('earshot_deliveries_total', delivered, () => now().delivered);
     const gaps = 'Gaps that hearers were told of.';

@@ -172,7 +172,7 @@ export function adminRouter(options: AdminRoutesOptions): Router {
     }
     if (!(error instanceof ChatError)) chat.logger.error({ err: error, path: request.path }, 'an admin request failed');
     const challenge = error instanceof ChatError && error.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {};
-    sendError(response, error, true, challenge);
+    sendError(response, error, { errorCodes: true }, challenge);
   });
   return router;
 }

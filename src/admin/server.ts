@@ -41,7 +41,7 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
   app.use(adminRouter({ chat, config, guard, metrics, keys: new AdminKeys(token, publishToken) }));
   app.use(pageRouter({ '/': 'admin', '/vendor': 'vendor' }));
   app.use((request, response) => {
-    sendError(response, new ChatError('not_found', request.path), true);
+    sendError(response, new ChatError('not_found', request.path), { errorCodes: true });
   });
 
   const { handshake } = config.limits;

@@ -1,5 +1,5 @@
 /** What one client may ask for, on whatever transport: checks what it sends, and does it in its name. */
-import { asChatError, ChatError } from '../protocol/errors';
+import { ChatError } from '../protocol/errors';
 import { parseEntryId, type EntryId } from '../protocol/entry-id';
 import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
 import type { LogEntry } from './batch';
@@ -74,15 +74,6 @@ export class Client {
 
   /** @throws ChatError message_required, and what Chat.say throws */
   async say(params: SayParams): Promise<Said> {
-    try {
-      return await this.#say(params);
-    } catch (error) {
-      this.chat.counters.refuse(asChatError(error).code);
-      throw error;
-    }
-  }
-
-  #say(params: SayParams): Promise<Said> {
     this.rates.say(this.id, this.peer.remoteIP);
     if (params.message === undefined || params.message === '') throw new ChatError('message_required');
     if (params.key !== undefined && (params.key === '' || characters(params.key) > KEY_LENGTH)) {
@@ -91,7 +82,7 @@ export class Client {
     const room = this.chat.roomFor(this.session, named(params.room));
     const match = matchOf(params.roomMatchKey, params.roomMatchValue);
     const spend = (bytes: number): void => this.rates.words(bytes, this.peer.remoteIP);
-    return this.chat.say(this, room, params.message, { key: params.key, match, spend });
+    return await this.chat.say(this, room, params.message, { key: params.key, match, spend });
   }
 
   async roomAdd(room: unknown): Promise<string> {

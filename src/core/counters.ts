@@ -1,4 +1,5 @@
 /** What this node has done since it started, as plain numbers: counting costs an addition, and who wants to know reads. */
+import type { ErrorCode } from '../protocol/errors';
 import type { GapReason } from '../protocol/message';
 
 export class Counters {
@@ -8,11 +9,11 @@ export class Counters {
   repeated = 0;
   /** Messages handed to hearers of this node, once for each. */
   delivered = 0;
-  readonly #refused = new Map<string, number>();
+  readonly #refused = new Map<ErrorCode, number>();
   readonly #gaps = new Map<GapReason, number>();
 
-  /** A say that was refused. @param code of the error that the speaker was told */
-  refuse(code: string): void {
+  /** Somebody was refused something, at whatever door. Once for each answer. @param code of the error that it was told */
+  refuse(code: ErrorCode): void {
     this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
   }
 
@@ -21,7 +22,7 @@ export class Counters {
     this.#gaps.set(reason, (this.#gaps.get(reason) ?? 0) + 1);
   }
 
-  get refused(): ReadonlyMap<string, number> {
+  get refused(): ReadonlyMap<ErrorCode, number> {
     return this.#refused;
   }
 

@@ -2,6 +2,7 @@
 import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ChatError } from '../protocol/errors';
+import type { Counters } from '../core/counters';
 import { networkOf } from '../core/network';
 
 /** Seconds after which somebody else may have gone. */
@@ -28,7 +29,11 @@ export class Admission {
   readonly #ofAddress = new Map<string, Set<Socket>>();
   #looking: NodeJS.Timeout | undefined;
 
-  constructor(readonly limits: AdmissionLimits) {}
+  /** @param counters where clients of the chat are refused */
+  constructor(
+    readonly limits: AdmissionLimits,
+    readonly counters?: Counters,
+  ) {}
 
   /**
    * Stands before what the server does with a connection, TLS and HTTP included: who is to go is not read.
@@ -52,7 +57,9 @@ export class Admission {
     const own = this.#ofAddress.get(address) ?? new Set();
     const full = connections > 0 && this.#open >= connections;
     if (full || (perAddress > 0 && own.size >= perAddress)) {
-      this.#refuse(socket, farewell(new ChatError(full ? 'capacity' : 'too_many_requests', '', RETRY)));
+      const error = new ChatError(full ? 'capacity' : 'too_many_requests', '', RETRY);
+      this.counters?.refuse(error.code);
+      this.#refuse(socket, farewell(error));
       return false;
     }
     this.#open += 1;

@@ -161,7 +161,7 @@ export class Conversation<Api> {
     this.#first?.(false);
     const respond = this.#responder(undefined, messageCount);
     this.#turns.add(() => {
-      respond(this.peer.dialect.errorOf(error, UNREADABLE));
+      respond(this.peer.dialect.errorOf(this.#refused(error), UNREADABLE));
       return Promise.resolve();
     });
   }
@@ -209,7 +209,7 @@ export class Conversation<Api> {
   /** Before it is anybody. */
   #turnAway(error: unknown, text: string): void {
     this.#log(error, text);
-    const { code, message } = asChatError(error);
+    const { code, message } = this.#refused(error);
     this.peer.link.send(JSON.stringify({ error: message, code, context: 'api' }));
     this.peer.link.cutOff('try again later');
   }
@@ -290,7 +290,7 @@ export class Conversation<Api> {
         if (data !== ANSWERED) respond({ status: 'OK', data });
       } catch (error) {
         this.#log(error, 'a verb failed');
-        respond(this.peer.dialect.errorOf(asChatError(error), request));
+        respond(this.peer.dialect.errorOf(this.#refused(error), request));
       }
     }, bytes);
   }
@@ -364,7 +364,7 @@ export class Conversation<Api> {
   #action(request: SocketRequest, respond: Respond): void {
     const fail = (error: unknown): void => {
       this.#log(error, 'an action failed');
-      const { message, code, retryAfter } = asChatError(error);
+      const { message, code, retryAfter } = this.#refused(error);
       respond({ error: message, code, retryAfter });
     };
     this.#totalActions += 1;
@@ -395,6 +395,13 @@ export class Conversation<Api> {
     });
     await client.flush();
     respond(result instanceof Reading ? await result.now() : { ...(result as object | undefined) });
+  }
+
+  /** What the client is told of it; counted, unless there is nobody left to tell. */
+  #refused(error: unknown): ChatError {
+    const told = asChatError(error);
+    if (!this.#over) this.options.chat.counters.refuse(told.code);
+    return told;
   }
 
   #log(error: unknown, text: string): void {

@@ -77,8 +77,10 @@ export class TcpDoor<Api> {
     try {
       this.options.rates.newClient(address);
     } catch (error) {
+      const refused = asChatError(error);
+      this.options.chat.counters.refuse(refused.code);
       socket.once('finish', () => socket.destroy());
-      socket.end(farewell(asChatError(error)));
+      socket.end(farewell(refused));
       return;
     }
     socket.setNoDelay(true);

@@ -63,7 +63,7 @@ export class WebSocketDoor<Api> {
       const flavour: Flavour | undefined =
         path === paths.native ? 'native' : path === paths.primus ? 'primus' : undefined;
       if (flavour) this.#upgrade(request, socket, head, flavour);
-      else if (server.listenerCount('upgrade') === 1) refuse(socket, new ChatError('not_found', path ?? ''));
+      else if (server.listenerCount('upgrade') === 1) this.#refuse(socket, new ChatError('not_found', path ?? ''));
     });
   }
 
@@ -93,13 +93,18 @@ export class WebSocketDoor<Api> {
       caller = this.#caller(request);
       rates.newClient(caller.address);
     } catch (error) {
-      refuse(socket, asChatError(error));
+      this.#refuse(socket, asChatError(error));
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#peers.add(new WebSocketPeer(webSocket, socket, flavour, this, caller));
       this.#looks ??= this.#look();
     });
+  }
+
+  #refuse(socket: Duplex, error: ChatError): void {
+    this.options.chat.counters.refuse(error.code);
+    refuse(socket, error);
   }
 
   left(peer: WebSocketPeer<Api>): void {

@@ -1,14 +1,16 @@
 /** The admin port: who may do what there, what it tells, and that nothing of it is to be had where people chat. */
 import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
 import http from 'node:http';
 import path from 'node:path';
+import { WebSocket } from 'ws';
 import type { Parsed } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { twoNodes } from '../support/nodes';
 import { root } from '../support/documents';
 import { HttpClient } from '../support/http-client';
 import { startServer, type ServerUnderTest } from '../support/server';
-import { webSocketPeer } from '../support/peers';
+import { tcpPeer, webSocketPeer } from '../support/peers';
 
 const TOKEN = 'the admin has the longest token';
 const PUBLISH = 'the publishers have another one';
@@ -221,12 +223,59 @@ describe('numbers', () => {
     expect(await admin.metric('earshot_connections{transport="websocket"}')).toBe(1);
     expect(await admin.metric('earshot_says_accepted_total')).toBe(9);
     expect(await admin.metric('earshot_says_repeated_total')).toBe(1);
-    expect(await admin.metric('earshot_says_refused_total{code="too_many_requests"}')).toBe(1);
+    expect(await admin.metric('earshot_refused_total{code="too_many_requests"}')).toBe(1);
     // Four to the WebSocket; to the late one the same four, and two of the five in the attic.
     expect(await admin.metric('earshot_deliveries_total')).toBe(10);
     expect(await admin.metric('earshot_gaps_total{reason="trimmed"}')).toBe(1);
     expect(await admin.metric('earshot_uptime_seconds')).toBeGreaterThan(0);
     peer.close();
+  });
+
+  test('every refusal is counted once, by its code, whatever door it was told at', async () => {
+    const limits = { connectionsPerAddress: 12 };
+    const server = await startServer({ config: { admin: { port: 0 }, limits } });
+    const admin = new Admin(server);
+    const refused = (code: string): Promise<number | undefined> =>
+      admin.metric(`earshot_refused_total{code="${code}"}`);
+    expect([await refused('already_in_room'), await refused('cross_site')]).toEqual([0, 0]);
+
+    const client = new HttpClient(server.url);
+    await client.ok('roomAdd', { room: 'tea' });
+    await client.get('roomAdd', { room: 'tea' });
+    await new HttpClient(server.url).get('say', { room: 'tea', message: 'x' });
+    await fetch(new URL('/chat/?method=say&message=x', server.url), { headers: { 'Sec-Fetch-Site': 'cross-site' } });
+    const foreign = { headers: { Host: 'elsewhere.example' } };
+    await new Promise((resolve, reject) => {
+      http.get(new URL('/chat/?method=roomView', server.url), foreign, resolve).on('error', reject);
+    });
+    const peer = await webSocketPeer(`${server.url.replace('http', 'ws')}/chat/`);
+    await peer.inbox.next();
+    peer.send('{"event":"roomAdd","room":"never"}');
+    peer.send('{"event":"roomAdd","room":"never"}');
+    peer.send('{"event":"dance"}');
+    peer.send('{"event":"action","params":{"action":"nothing"}}');
+    for (let count = 0; count < 4; count += 1) await peer.inbox.next();
+    const upgrade = new WebSocket(`${server.url.replace('http', 'ws')}/chat/?after=x`);
+    await once(upgrade, 'unexpected-response');
+
+    const first = await tcpPeer(server.tcpPort);
+    await first.inbox.next();
+    first.send('roomLeave never');
+    await first.inbox.next();
+    // Until this address has all that it may have, whatever of it is kept alive over HTTP.
+    const peers = [peer, first];
+    let words = '';
+    while (!words.includes('too_many_requests')) {
+      const another = await tcpPeer(server.tcpPort);
+      peers.push(another);
+      words = await another.inbox.next();
+    }
+
+    const codes = ['cross_site', 'wrong_host', 'unknown_verb', 'unknown_action', 'session_unknown'];
+    for (const code of [...codes, 'too_many_requests']) expect([code, await refused(code)]).toEqual([code, 1]);
+    // One over HTTP and one over a WebSocket; a say and a leave.
+    expect([await refused('already_in_room'), await refused('not_in_room')]).toEqual([2, 2]);
+    for (const { close } of peers) close();
   });
 
   test('no metric is labelled by who or where, whatever they are called', async () => {

@@ -174,7 +174,9 @@ class Answer {
 
   fail(error: unknown): void {
     const { response, who, options, headers } = this;
-    sendError(response, error, options.returnErrorCodes, withCookies(headers, who.cookies));
+    const { counters } = who.client.chat;
+    const errors = { errorCodes: options.returnErrorCodes, counters };
+    sendError(response, error, errors, withCookies(headers, who.cookies));
   }
 
   /** The cookie whose coming back says that this answer arrived. */

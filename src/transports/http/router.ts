@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Request, type Router } from 'express';
 import { ChatError } from '../../protocol/errors';
 import type { Actions } from '../../core/action';
+import type { Chat } from '../../core/chat';
 import type { Logger } from '../../core/logger';
 import { Reading } from '../../core/reading';
 import type { Guard } from '../guard';
@@ -142,12 +143,17 @@ class Door<Api> {
       sendJson(response, 200, answer, withCookies(headers, cookies));
     } catch (error) {
       if (!(error instanceof ChatError)) logger.error({ err: error, path: pathOf(request) }, 'a request failed');
-      sendError(response, error, returnErrorCodes, withCookies(headers, cookies));
+      const { counters } = this.#chat;
+      sendError(response, error, { errorCodes: returnErrorCodes, counters }, withCookies(headers, cookies));
     }
   }
 
+  get #chat(): Chat {
+    return this.options.identity.options.chat;
+  }
+
   get #chatEnabled(): boolean {
-    return this.options.identity.options.chat.settings.httpClientMessageTTL !== null;
+    return this.#chat.settings.httpClientMessageTTL !== null;
   }
 
   #whoAsks(request: IncomingMessage, params: Params, connecting: boolean): Promise<Identified> {

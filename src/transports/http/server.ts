@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
 import { ChatError } from '../../protocol/errors';
+import type { Counters } from '../../core/counters';
 import type { Admission } from '../admission';
 import { errorBody } from './reply';
 
@@ -12,6 +13,8 @@ export interface HttpLimits {
   readonly connectionsPerAddress: number;
   /** ms that a new connection may take to say what it wants. */
   readonly handshake: number;
+  /** Where clients of the chat are refused. */
+  readonly counters?: Counters;
 }
 
 export type Direct = (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
@@ -101,7 +104,9 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
       socket.destroy();
       return;
     }
-    socket.end(unreadable(error.code));
+    const refused = unreadable(error.code);
+    limits.counters?.refuse(refused.error.code);
+    socket.end(wholeAnswer(refused.status, refused.error));
   });
   return server;
 }
@@ -109,14 +114,14 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
 const TOO_LONG = `the address and the headers have ${String(maxHeaderSize)} bytes at most; longer messages go by POST`;
 
 /** The answer to what is no request. */
-function unreadable(code: string | undefined): string {
-  const [status, error] =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? ['431 Request Header Fields Too Large', new ChatError('too_large', TOO_LONG)]
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? ['408 Request Timeout', new ChatError('bad_request', 'the request took too long')]
-        : ['400 Bad Request', new ChatError('bad_request', 'the request is not valid HTTP')];
-  return wholeAnswer(status, error);
+function unreadable(code: string | undefined): { readonly status: string; readonly error: ChatError } {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return { status: '431 Request Header Fields Too Large', error: new ChatError('too_large', TOO_LONG) };
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return { status: '408 Request Timeout', error: new ChatError('bad_request', 'the request took too long') };
+  }
+  return { status: '400 Bad Request', error: new ChatError('bad_request', 'the request is not valid HTTP') };
 }
 
 /** The answer to who is one too many, before anything was read. */
