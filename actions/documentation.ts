@@ -6,5 +6,6 @@ export const documentation = defineAction({
   name: 'documentation',
   description: 'I will tell which actions there are and what they take',
   inputs: z.object({}),
+  safe: true,
   run: ({ api }) => ({ documentation: api.documentation() }),
 });

@@ -6,6 +6,7 @@ export const status = defineAction({
   name: 'status',
   description: 'I will return some basic information about the server',
   inputs: z.object({}),
+  safe: true,
   outputExample: { id: '1f6c…', serverName: 'earshot', uptime: 10469, nodeStatus: 'Node Healthy', problems: [] },
   run: async ({ api }) => {
     const health = await api.health();

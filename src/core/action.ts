@@ -23,6 +23,11 @@ export interface ActionDefinition<I extends z.ZodObject, Api> {
   readonly inputs: I;
   /** All by default. */
   readonly transports?: readonly ConnectionType[];
+  /**
+   * Running it changes nothing for anybody, as HTTP means it of a method: false by default, and over HTTP a browser that
+   * may have been sent by another site's page is then refused.
+   */
+  readonly safe?: boolean;
   /** An example of the answer, for `documentation`. */
   readonly outputExample?: object;
   readonly run: (context: ActionContext<I, Api>) => unknown;

@@ -526,6 +526,45 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       expect((await whoIs({ ...browser, 'X-Chat': '1' })).status).toBe(200);
     });
 
+    test("an action of one's own is not run for a page of another site, unless it says that it changes nothing", async () => {
+      const ran: string[] = [];
+      const [order, look] = ['order', 'look'].map((name) =>
+        defineAction({
+          name,
+          description: name,
+          inputs: z.object({}),
+          safe: name === 'look',
+          run: ({ httpMethod }) => ({ ran: ran.push(`${name} by ${httpMethod ?? 'socket'}`) }),
+        }),
+      );
+      const server = await start({}, { actions: [order!, look!] });
+      // Over plain HTTP, by a script or `fetch` under `no-referrer`: without any mark of whose page it was.
+      const browser = { 'User-Agent': 'Mozilla/5.0', Accept: '*/*', 'Accept-Language': 'en' };
+      for (const path of ['/api/order', '/api?action=order', '/api/order/']) {
+        expect(refusal(await ask(server, path, browser))[1]).toBe('cross_site');
+      }
+      expect(refusal(await ask(server, '/api/look', { ...browser, Referer: 'http://evil.test/' }))[1]).toBe(
+        'cross_site',
+      );
+      expect(ran).toEqual([]);
+      for (const path of ['/api/look', '/api/status', '/api/documentation']) {
+        expect((await ask(server, path, browser)).status).toBe(200);
+      }
+      const ours: Record<string, string>[] = [
+        { 'X-Chat': '1' },
+        { Referer: `${server.url}/` },
+        { 'Sec-Fetch-Site': 'same-origin' },
+      ];
+      for (const marks of ours) {
+        expect((await ask(server, '/api/order', { ...browser, ...marks })).status).toBe(200);
+      }
+      const known = new HttpClient(server.url);
+      const [cookie = ''] = setCookies(await known.get('detailsView'));
+      expect((await ask(server, '/api/order', { ...browser, Cookie: cookie.split(';')[0]! })).status).toBe(200);
+      expect((await ask(server, '/api/order')).status).toBe(200);
+      expect(ran).toEqual(['look by GET', ...Array<string>(5).fill('order by GET')]);
+    });
+
     test('a new client stands in the default room at once, and a refused request makes none', async () => {
       const server = await start();
       const watcher = await arrived(server);

@@ -122,7 +122,7 @@ class Door<Api> {
         throw new ChatError('method_not_allowed', 'connect must be a POST');
       }
 
-      const acts = chatting && !READS.has(params['method']);
+      const acts = chatting ? !READS.has(params['method']) : action.safe !== true;
       if (acts && this.options.identity.isStranger(request)) guard.checkStranger(request);
 
       const who = await this.#whoAsks(request, params, connecting);
