@@ -6,10 +6,11 @@ import { certificateOf } from './config/pem';
 import type { ChatServerOptions, MountedChat } from './mounted-chat';
 import { ChatError } from './protocol/errors';
 import type { Api } from './api';
+import { originsOf } from './transports/address';
 import { Admission } from './transports/admission';
 import { pageRouter } from './transports/http/pages';
 import { sendError } from './transports/http/reply';
-import { createApp, createExpressServer } from './transports/http/server';
+import { createApp, createExpressServer, refusal } from './transports/http/server';
 import { TcpDoor } from './transports/tcp';
 
 export interface ChatServer extends Omit<MountedChat, 'router' | 'apiRouter' | 'attach' | 'close'> {
@@ -56,13 +57,23 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
 
   const { web, socket } = config.servers;
   const { connections, connectionsPerAddress, handshake, lineBytes } = config.limits;
+  const { returnErrorCodes: errorCodes, trustProxy } = config.commonWeb;
   // Behind a proxy every connection comes from the proxy's address.
-  const perAddress = config.commonWeb.trustProxy === 0 ? connectionsPerAddress : 0;
+  const perAddress = trustProxy === 0 ? connectionsPerAddress : 0;
   const { unsentPerAddress } = config.limits;
   const admission = new Admission({ connections, unsentPerAddress }, counters);
   const httpLimits = { admission, connectionsPerAddress: perAddress, handshake, counters };
   const server = createExpressServer(app, httpLimits, composed.direct);
   mounted.attach(server);
+  if (trustProxy !== 0) {
+    const origins = originsOf(trustProxy);
+    admission.guardForwarded(server, {
+      perAddress: connectionsPerAddress,
+      addressOf: (request) => origins.address(request),
+      refuse: (response, error) => sendError(response, error, { errorCodes, counters }),
+      farewell: refusal,
+    });
+  }
   let door: TcpDoor<Api> | undefined;
   composed.count('socket', () => door?.size ?? 0);
 

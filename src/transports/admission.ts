@@ -1,4 +1,5 @@
 /** How many may be connected, in all and from one address; who is one too many is told so, and goes. */
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ChatError } from '../protocol/errors';
@@ -22,11 +23,27 @@ export interface AdmissionLimits {
   readonly unsentPerAddress: number;
 }
 
+/** Where connections are a proxy's, who is in them is known by each request. */
+export interface ForwardedOptions {
+  /** 0: any number. */
+  readonly perAddress: number;
+  readonly addressOf: (request: IncomingMessage) => string;
+  /** Answers a request that is one too many. */
+  readonly refuse: (response: ServerResponse, error: ChatError) => void;
+  /** The same to an upgrade. */
+  readonly farewell: (error: ChatError) => string;
+}
+
+/** A connection, or one request of a proxy's connection for as long as it is answered. */
+type Held = Pick<Socket | ServerResponse, 'writableLength' | 'destroy' | 'once'>;
+const NONE: ReadonlySet<Held> = new Set();
+type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
+
 export class Admission {
   #open = 0;
   #told = 0;
-  /** Those that a bound for an address is meant for: not what a proxy passes on. */
-  readonly #ofAddress = new Map<string, Set<Socket>>();
+  /** Those that a bound for an address is meant for: of what a proxy passes on, the requests and not its connections. */
+  readonly #ofAddress = new Map<string, Set<Held>>();
   #looking: NodeJS.Timeout | undefined;
 
   /** @param counters where clients of the chat are refused */
@@ -49,14 +66,54 @@ export class Admission {
     });
   }
 
+  /**
+   * Stands before what the server does with requests and upgrades, all of which it knows how to answer by now: requests
+   * under way and upgraded sockets are counted as connections of the address that they are for.
+   */
+  guardForwarded(server: HttpServer, options: ForwardedOptions): void {
+    const { addressOf, perAddress, refuse, farewell } = options;
+    const full = (address: string): ChatError | undefined =>
+      perAddress > 0 && this.#of(address).size >= perAddress
+        ? new ChatError('too_many_requests', '', RETRY)
+        : undefined;
+
+    const answering = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[];
+    server.removeAllListeners('request');
+    server.on('request', (request, response) => {
+      const address = networkOf(addressOf(request));
+      const error = full(address);
+      if (error) {
+        refuse(response, error);
+        return;
+      }
+      this.#watch(response, address);
+      for (const listener of answering) listener.call(server, request, response);
+    });
+
+    const upgrading = server.listeners('upgrade') as Upgrade[];
+    server.removeAllListeners('upgrade');
+    // Without a listener Node answers upgrades as the requests that they are.
+    if (upgrading.length === 0) return;
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      const address = networkOf(addressOf(request));
+      const error = full(address);
+      if (error) {
+        this.counters?.refuse(error.code);
+        this.#refuse(socket, farewell(error));
+        return;
+      }
+      this.#watch(socket, address);
+      for (const listener of upgrading) listener.call(server, request, socket, head);
+    });
+  }
+
   /** Counts the socket until it closes, or refuses it. */
   #admits(socket: Socket, perAddress: number, farewell: (error: ChatError) => string): boolean {
     socket.on('error', destroyIt);
     const { connections } = this.limits;
     const address = networkOf(socket.remoteAddress ?? '');
-    const own = this.#ofAddress.get(address) ?? new Set();
     const full = connections > 0 && this.#open >= connections;
-    if (full || (perAddress > 0 && own.size >= perAddress)) {
+    if (full || (perAddress > 0 && this.#of(address).size >= perAddress)) {
       const error = new ChatError(full ? 'capacity' : 'too_many_requests', '', RETRY);
       this.counters?.refuse(error.code);
       this.#refuse(socket, farewell(error));
@@ -64,7 +121,7 @@ export class Admission {
     }
     this.#open += 1;
     socket.on('close', this.#left);
-    if (perAddress > 0) this.#watch(socket, address, own);
+    if (perAddress > 0) this.#watch(socket, address);
     return true;
   }
 
@@ -72,12 +129,17 @@ export class Admission {
     this.#open -= 1;
   };
 
-  #watch(socket: Socket, address: string, own: Set<Socket>): void {
-    own.add(socket);
+  #of(address: string): ReadonlySet<Held> {
+    return this.#ofAddress.get(address) ?? NONE;
+  }
+
+  #watch(held: Held, address: string): void {
+    const own = this.#ofAddress.get(address) ?? new Set();
+    own.add(held);
     this.#ofAddress.set(address, own);
     if (this.limits.unsentPerAddress > 0) this.#looking ??= setInterval(this.#look, LOOK).unref();
-    socket.once('close', () => {
-      own.delete(socket);
+    held.once('close', () => {
+      own.delete(held);
       if (own.size === 0) this.#ofAddress.delete(address);
       if (this.#ofAddress.size > 0) return;
       clearInterval(this.#looking);
@@ -87,13 +149,13 @@ export class Admission {
 
   /** Each peer may be slow within its bounds; a thousand slow ones of one address are an attack. */
   readonly #look = (): void => {
-    for (const sockets of this.#ofAddress.values()) {
+    for (const all of this.#ofAddress.values()) {
       let unsent = 0;
-      for (const { writableLength } of sockets) unsent += writableLength;
+      for (const { writableLength } of all) unsent += writableLength;
       if (unsent <= this.limits.unsentPerAddress) continue;
-      for (const socket of [...sockets].sort((a, b) => b.writableLength - a.writableLength)) {
-        unsent -= socket.writableLength;
-        socket.destroy();
+      for (const held of [...all].sort((a, b) => b.writableLength - a.writableLength)) {
+        unsent -= held.writableLength;
+        held.destroy();
         if (unsent <= this.limits.unsentPerAddress) break;
       }
     }

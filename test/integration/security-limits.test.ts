@@ -1,5 +1,6 @@
 /** Limits that hold by whichever way somebody comes. */
 import { once } from 'node:events';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { ChatMiddleware } from '../../src/kit';
 import { Admission } from '../../src/transports/admission';
@@ -172,6 +173,81 @@ test('peers of one address that all read slowly are cut off, those with the most
     for (const socket of [...sockets, ...served]) socket.destroy();
     server.close();
   }
+});
+
+describe('behind a proxy an address is what the proxy says of it, and', () => {
+  const from = (address: string): { headers: Record<string, string> } => ({ headers: { 'X-Forwarded-For': address } });
+
+  test('may have so many requests under way and WebSockets, whatever connections they share', async () => {
+    const server = await startServer({
+      config: { commonWeb: { trustProxy: 1 }, limits: { connectionsPerAddress: 2 } },
+    });
+    const status = async (address: string): Promise<number> => {
+      const response = await fetch(`${server.url}/livez`, from(address));
+      await response.arrayBuffer();
+      return response.status;
+    };
+    const socket = await WsClient.connect(server.url, '/chat/', from('203.0.113.1'));
+    const stop = new AbortController();
+    const stream = await fetch(`${server.url}/chat/?method=messages&stream=ndjson`, {
+      ...from('203.0.113.1'),
+      signal: stop.signal,
+    });
+    expect(stream.status).toBe(200);
+
+    const refused = await fetch(`${server.url}/chat/?method=roomView`, from('203.0.113.1'));
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '5']);
+    expect(await refused.json()).toMatchObject({ code: 'too_many_requests' });
+    await expect(WsClient.connect(server.url, '/chat/', from('203.0.113.1'))).rejects.toThrow('429');
+    // What the client writes itself stands before what the proxy adds.
+    expect(await status('198.51.100.9, 203.0.113.1')).toBe(429);
+    for (let nth = 2; nth < 10; nth += 1) expect(await status(`203.0.113.${String(nth)}`)).toBe(200);
+    const other = await WsClient.connect(server.url, '/chat/', from('203.0.113.2'));
+
+    stop.abort();
+    await eventually(async () => (await status('203.0.113.1')) === 200);
+    for (let nth = 0; nth < 5; nth += 1) expect(await status('203.0.113.1')).toBe(200);
+    const again = await WsClient.connect(server.url, '/chat/', from('203.0.113.1'));
+    expect(await status('203.0.113.1')).toBe(429);
+    socket.abandon();
+    await eventually(async () => (await status('203.0.113.1')) === 200);
+    for (const client of [other, again]) client.abandon();
+  });
+
+  test('may leave so many bytes unread', async () => {
+    const admission = new Admission({ connections: 0, unsentPerAddress: 3_000_000 });
+    const served = new Map<string, ServerResponse>();
+    const server = http.createServer((request, response) => {
+      served.set(request.url ?? '', response);
+      response.on('error', () => undefined).write(Buffer.alloc(request.url === '/small' ? 1_000_000 : 40_000_000));
+    });
+    admission.guardForwarded(server, {
+      perAddress: 1000,
+      addressOf: ({ headers }) => String(headers['x-forwarded-for']),
+      refuse: (response) => response.destroy(),
+      farewell: () => '',
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const ask = async (path: string, address: string): Promise<IncomingMessage> => {
+      const asked = http.get({ port, host: '127.0.0.1', path, agent: false, ...from(address) });
+      const [response] = (await once(asked, 'response')) as [IncomingMessage];
+      return response.on('error', () => undefined);
+    };
+    try {
+      const slow = await Promise.all(['/1', '/2'].map((path) => ask(path, '203.0.113.1')));
+      const small = await ask('/small', '203.0.113.2');
+      await eventually(() => slow.every((_, index) => served.get(`/${String(index + 1)}`)!.destroyed));
+      expect(served.get('/small')!.destroyed).toBe(false);
+      let read = 0;
+      small.on('data', (chunk: Buffer) => (read += chunk.length));
+      await eventually(() => read === 1_000_000);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
 });
 
 test('compression is not agreed to, however it is offered', async () => {

@@ -125,7 +125,7 @@ function unreadable(code: string | undefined): { readonly status: string; readon
 }
 
 /** The answer to who is one too many, before anything was read. */
-function refusal(error: ChatError): string {
+export function refusal(error: ChatError): string {
   return wholeAnswer(`${String(error.status)} ${http.STATUS_CODES[error.status] ?? ''}`, error);
 }
 
