@@ -4,7 +4,9 @@ import cluster, { type Worker } from 'node:cluster';
 import { actions } from '../actions';
 import { middleware } from '../middleware';
 import { ConfigError, helpText, loadConfig, printConfig, type Config, type LoadedConfig } from './config';
+import type { Logger } from './core/logger';
 import { createLogger } from './logger';
+import { openFilesLimit } from './open-files';
 import { createServer, type ChatServer } from './server';
 import { isTerminalCommand, runTerminal, type Terminal } from './terminal/commands';
 import { version } from './version';
@@ -51,6 +53,7 @@ function terminal(): Terminal {
 async function start({ config: loaded }: LoadedConfig): Promise<void> {
   const config = ofWorker(loaded);
   const logger = createLogger({ level: config.log.level });
+  warnOfFewFiles(config.limits.connections, logger);
   const server = await createServer({ config, actions, middleware, logger });
   stopOnSignals(server, config.limits.drain);
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -61,6 +64,14 @@ async function start({ config: loaded }: LoadedConfig): Promise<void> {
   }
   if (cluster.isWorker) process.send?.(greeting(server));
   else process.stdout.write(greeting(server));
+}
+
+/** Without files to open, whoever comes next is not even refused: it waits, and so do the files that we need ourselves. */
+function warnOfFewFiles(connections: number, logger: Logger): void {
+  const openFiles = openFilesLimit();
+  if (openFiles === undefined || openFiles >= connections) return;
+  const how = 'raise it (systemd LimitNOFILE, ulimit -n, compose ulimits) or lower limits.connections';
+  logger.warn({ openFiles, connections }, `fewer files may be open than limits.connections has connections: ${how}`);
 }
 
 /** Workers share the chat's ports; each has an admin port of its own, as its numbers are its own: the next, and the next. */

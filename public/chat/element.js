@@ -9,8 +9,10 @@ export function element(tag, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** An id is 22 characters of a hash: the first ones tell people apart, and a colour makes that easy. */
-export const shortName = (id) => id.slice(0, 6);
+const HASH = /^[\w-]{22}$/;
+
+/** Of a hash the first characters tell people apart, and a colour makes that easy; a server's name is a name. */
+export const shortName = (id) => (HASH.test(id) ? id.slice(0, 6) : id);
 
 export function person(id, me) {
   const hash = [...id].reduce((sum, character) => Math.imul(sum ^ character.codePointAt(0), 16777619), 0);

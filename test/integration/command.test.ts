@@ -34,6 +34,20 @@ describe('it says', () => {
     ]);
   });
 
+  test('when more connections are allowed than files may be open, and how to mend it', async () => {
+    const starts = [1e9, 10].map(async (connections) => {
+      const env = { EARSHOT_LIMITS_CONNECTIONS: String(connections) };
+      const command = new Command(['--port', '0', '--socket-port', 'off'], env);
+      await command.listening();
+      command.signal('SIGTERM');
+      await command.ended;
+      return command.stderr;
+    });
+    const [many, few] = await Promise.all(starts);
+    expect(many).toMatch(/"connections":1000000000.*fewer files may be open.*LimitNOFILE.*ulimit -n/);
+    expect(few).not.toContain('fewer files');
+  });
+
   test('its version, its help and its settings, with secrets masked; and ends', async () => {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
     const [plain, help, config] = await Promise.all([
