@@ -24,6 +24,8 @@ export class Conversation {
   /** What this page says and has neither heard nor an answer to, the oldest first: their items. */
   pending = [];
   unread = 0;
+  /** Told of a gap of which nobody knows how much is in it; the log may still have it. */
+  missed = false;
   /** Who is here: a Set of ids; undefined while nobody knows. */
   people = undefined;
   /** How many more are here than the server listed. */
@@ -64,10 +66,31 @@ export class Conversation {
       const next = this.lines.findIndex((other) => isLater(other, line));
       this.#insert(line, next < 0 ? this.lines.length : next);
     }
+    this.#closeGaps(messages.at(-1));
+    this.missed = false;
+  }
+
+  /** Numbers have no holes: where they go on across a gap whose size nobody knew, it was none. */
+  #closeGaps(newest) {
+    for (let index = this.lines.length - 1; index >= 0; index -= 1) {
+      const { kind, reason, lost } = this.lines[index];
+      // A log that began anew has other numbers.
+      if (kind !== 'gap' || reason !== 'expired' || lost !== null) continue;
+      const isOfRoom = (line) => line.kind === 'said' && line.room === this.room;
+      const before = numberOf(this.lines.slice(0, index).findLast(isOfRoom));
+      const after = this.lines.slice(index).find(isOfRoom);
+      // With nothing after it the log's end tells, unless that has expired as well.
+      const goesOn = after ? numberOf(after) === before + 1 : newest !== undefined && numberOf(newest) === before;
+      if (!goesOn) continue;
+      this.lines.splice(index, 1);
+      this.list.children[index].remove();
+      if (index < this.lines.length) this.#redraw(index);
+    }
   }
 
   gap(gap) {
     this.#insert({ kind: 'gap', ...gap });
+    this.missed ||= gap.lost === null;
   }
 
   /** Somebody came or went. */
@@ -146,7 +169,7 @@ export class Conversation {
     const before = this.lines[index - 1];
     if (line.kind === 'gap') {
       const count =
-        line.lost === null ? 'Some messages are' : line.lost === 1 ? '1 message is' : `${line.lost} messages are`;
+        line.lost === null ? 'Some messages may be' : line.lost === 1 ? '1 message is' : `${line.lost} messages are`;
       return element('li', { className: 'gap' }, `${count} gone: ${REASONS[line.reason] ?? line.reason}`);
     }
     if (line.kind !== 'said') {
@@ -179,6 +202,9 @@ function isLater(one, other) {
   const [[ms, seq], [otherMs, otherSeq]] = [one, other].map(({ id }) => id.split('-').map(Number));
   return ms > otherMs || (ms === otherMs && seq > otherSeq);
 }
+
+/** The first of a room has 1. */
+const numberOf = (line) => (line === undefined ? 0 : Number(line.id.split('-')[1]));
 
 /** Text as it was typed; anything else as the JSON that it is. */
 function body(message) {

@@ -61,6 +61,8 @@ function showProblem(room, { message }) {
   openDrawer(drawers[0]);
 }
 
+const isKnown = ({ people, missed }) => people !== undefined && !missed;
+
 /** Who is here, and what was said before. */
 async function arrive(room) {
   const conversation = conversationIn(room);
@@ -86,6 +88,7 @@ async function look(conversation) {
 async function remember(conversation) {
   try {
     conversation.remember(await chat.history(conversation.room, { limit: 100 }));
+    conversation.keep();
     scrollDown();
   } catch {
     // What was said before we came is private here: `chat.history` is 0.
@@ -163,6 +166,7 @@ chat.on('gap', (gap) => {
   if (!conversation) return;
   conversation.gap(gap);
   changed(conversation, false);
+  if (conversation.missed) void remember(conversation);
 });
 
 chat.on('presence', (presence) => {
@@ -178,7 +182,7 @@ chat.on('open', async ({ id, rooms, link }) => {
   showLink(LINKS[link], link);
   byId('me').replaceWith(element('b', { id: 'me', title: id }, shortName(id)));
   for (const room of rooms) conversationIn(room);
-  await Promise.all(rooms.map((room) => (conversationIn(room).people ? look(conversationIn(room)) : arrive(room))));
+  await Promise.all(rooms.map((room) => (isKnown(conversationIn(room)) ? look(conversationIn(room)) : arrive(room))));
   if (current && chat.rooms.includes(current.room)) return;
   const wanted = roomInAddress() || rooms[0];
   if (wanted === undefined) return;
