@@ -9,6 +9,7 @@ import { SocketLink, type BufferLimits, type LinkOwner } from './link';
 import { requestOf, SaidWords, type Arguments, type SocketRequest } from './request';
 import type { SlowPeers } from './slow-peers';
 import type { StickyParams } from './sticky';
+import { isOverdue } from './turns';
 
 const dialect: Dialect = {
   type: 'socket',
@@ -43,6 +44,8 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
   readonly #conversation: Conversation<Api>;
   readonly #lines: LineSplitter;
   #first = true;
+  /** Of what has come, those that are not looked at yet. Nothing more comes until they are. */
+  #unread: Iterator<string | undefined, void> | undefined;
   /** What still comes in is taken and thrown away: unread, it would turn our FIN into a reset. */
   #deaf = false;
 
@@ -57,12 +60,8 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
     this.link = new SocketLink(socket, 'tcp', options.limits, slow, this);
     this.#conversation = new Conversation(options, this, BEGINNING);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    // The peer has said all that it will; it may listen still.
     socket.on('end', () => {
-      void this.#conversation.settled().then(() => {
-        this.#conversation.end(true);
-        this.#end(FAREWELL);
-      });
+      if (!this.#unread) this.#heardOut();
     });
     socket.on('close', () => {
       this.link.end();
@@ -93,8 +92,12 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
   }
 
   pause(paused: boolean): void {
-    if (paused && !this.#deaf) this.socket.pause();
-    else this.socket.resume();
+    if (paused && !this.#deaf) {
+      this.socket.pause();
+      return;
+    }
+    this.socket.resume();
+    if (this.#unread) this.#readOn();
   }
 
   /** The server goes: what was asked is answered, and the client told. */
@@ -109,8 +112,17 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
     else void this.#conversation.settled().then(close);
   }
 
+  /** The peer has said all that it will; it may listen still. */
+  #heardOut(): void {
+    void this.#conversation.settled().then(() => {
+      this.#conversation.end(true);
+      this.#end(FAREWELL);
+    });
+  }
+
   #end(withinMs: number): void {
     this.#deaf = true;
+    this.#unread = undefined;
     this.link.end();
     this.socket.resume();
     this.socket.end();
@@ -128,8 +140,20 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
       this.#conversation.receive(QUIT, 0, 0);
       return;
     }
+    this.#unread = this.#lines.push(chunk);
+    this.#readOn();
+  }
+
+  /** A chunk may be tens of thousands of lines: so many as may wait, and for as long as nobody else is kept waiting. */
+  #readOn(): void {
     try {
-      for (const line of this.#lines.push(chunk)) {
+      while (this.#unread && !this.socket.isPaused()) {
+        const { done, value: line } = this.#unread.next();
+        if (done) {
+          this.#unread = undefined;
+          if (this.socket.readableEnded) this.#heardOut();
+          return;
+        }
         if (this.#first && line !== undefined && HTTP_LINE.test(line)) {
           this.#conversation.end(true);
           this.#end(COURTESY);
@@ -137,9 +161,15 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
         }
         this.#first = false;
         this.#line(line);
+        if (!this.socket.isPaused() && isOverdue()) {
+          this.pause(true);
+          setImmediate(() => this.pause(false));
+          return;
+        }
       }
     } catch (error) {
       if (!(error instanceof LineTooLong)) throw error;
+      this.#unread = undefined;
       this.#deaf = true;
       const limit = `data length is too big (${String(this.options.lineBytes)} bytes at most)`;
       this.#conversation.refuse(new ChatError('too_large', limit), this.#conversation.count());

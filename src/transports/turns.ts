@@ -13,7 +13,7 @@ let begun: number | undefined;
  * What waits on promises alone goes before everything else: a few hundred sockets with a few hundred requests each, none
  * of which needs the store, would keep everybody else waiting until all of them are answered.
  */
-function isOverdue(): boolean {
+export function isOverdue(): boolean {
   const now = performance.now();
   if (begun !== undefined) return now - begun > SLICE;
   begun = now;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import type { ChatMiddleware } from '../../src/kit';
+import { Conversation } from '../../src/transports/conversation';
 import { Gate, repeat } from '../compat/actions';
 import { makeCertificate, type Certificate } from '../support/certificate';
 import { eventually } from '../support/eventually';
@@ -345,6 +346,52 @@ describe('sticky parameters', () => {
     gate.open();
     expect(await ann.responses.next()).toMatchObject({ passed: true, messageCount: 2, messageId: 'A' });
   });
+});
+
+test('thousands of lines in one chunk are read as they are answered, all of them, also those before its end', async () => {
+  let open = (): void => undefined;
+  const opened = new Promise<undefined>((resolve) => (open = (): void => resolve(undefined)));
+  const held: ChatMiddleware = { name: 'held', onSayReceive: () => opened };
+  const { tcpPort } = await startServer({ middleware: [held] });
+  const other = await TcpClient.connect(tcpPort);
+  const read = jest.spyOn(Conversation.prototype, 'count');
+  try {
+    const lines = 3000;
+    const answers = pipe(tcpPort, 'say x\n'.repeat(lines));
+    await eventually(() => read.mock.calls.length >= 250);
+    await other.data('roomView');
+    // As many as may wait, what made room for them, and the other's own.
+    expect(read.mock.calls.length).toBeLessThan(300);
+    open();
+    const counts = parsed(await answers)
+      .slice(1)
+      .map(({ messageCount }) => messageCount as number);
+    expect(counts).toEqual(Array.from({ length: lines }, (_, nth) => nth + 1));
+  } finally {
+    read.mockRestore();
+  }
+});
+
+test('lines that need no answer keep nobody waiting: a chunk of them is read in several turns', async () => {
+  const { tcpPort } = await startServer();
+  const flood = await TcpClient.connect(tcpPort);
+  let turns = 0;
+  // As if each look at the clock were a millisecond later than the one before.
+  let now = performance.now();
+  const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 1));
+  const counting = (): void => {
+    turns += 1;
+    next = setImmediate(counting);
+  };
+  let next = setImmediate(counting);
+  try {
+    flood.write('\n'.repeat(2000) + 'roomView\n');
+    expect(await flood.responses.next()).toMatchObject({ messageCount: 1 });
+    expect(turns).toBeGreaterThan(100);
+  } finally {
+    clearImmediate(next);
+    clock.mockRestore();
+  }
 });
 
 describe('what is no request', () => {
