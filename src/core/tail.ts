@@ -29,6 +29,14 @@ export const BATCH_ENTRIES = 512;
 const BATCHES = 256;
 /** Readers woken in one turn, so that a wave over 10,000 polls leaves room for everybody else. */
 const WAVE = 200;
+/**
+ * After a wave, a log lets its readers rest for so many times as long as that took before it wakes them again: a quarter
+ * of the time goes into waves at most, and what comes meanwhile goes out together, which costs next to nothing more. Who
+ * is told one message now and then is told it at once.
+ */
+const REST = 3;
+/** ms; what a message may be late by it. */
+const LONGEST_REST = 4;
 
 /** Asks the store once and judges the place; the way to read a log that nobody follows here. */
 export async function readBatch(store: Store, topic: Topic, after: EntryId, limit = BATCH_ENTRIES): Promise<Batch> {
@@ -53,6 +61,10 @@ export class Tail implements Follower {
   #batches: Batches | undefined;
   readonly #readers = new Set<Reader>();
   #waving = false;
+  /** Something came since the wave began. */
+  #moved = false;
+  /** By the steady clock. */
+  #restUntil = 0;
   #catchingUp = false;
   #again = false;
 
@@ -231,26 +243,38 @@ export class Tail implements Follower {
     return this.#ring[seq - this.#startSeq - 1]?.id === id || id === this.#start;
   }
 
-  /** Wakes the readers once for all that this turn of the event loop brings. */
+  /** Wakes the readers once for all that comes until they are woken. */
   #wave(): void {
+    this.#moved = true;
     if (this.#waving) return;
     this.#waving = true;
-    setImmediate(() => {
-      this.#waving = false;
-      this.#wake([...this.#readers], 0);
-    });
+    const rest = this.#restUntil - performance.now();
+    // Timers count in whole milliseconds.
+    if (rest < 1) setImmediate(this.#wake);
+    else setTimeout(this.#wake, rest);
   }
 
-  #wake(readers: readonly Reader[], from: number): void {
+  readonly #wake = (): void => {
+    this.#moved = false;
+    this.#wakeFrom([...this.#readers], 0, 0);
+  };
+
+  /** @param spent ms that the wave has taken before this part of it */
+  #wakeFrom(readers: readonly Reader[], from: number, spent: number): void {
+    const began = performance.now();
     const to = Math.min(from + WAVE, readers.length);
     for (let index = from; index < to; index += 1) {
       const reader = readers[index];
       if (reader && this.#readers.has(reader)) reader.wake();
     }
+    const ended = performance.now();
+    const duration = spent + ended - began;
     if (to < readers.length) {
-      setImmediate(() => {
-        this.#wake(readers, to);
-      });
+      setImmediate(() => this.#wakeFrom(readers, to, duration));
+      return;
     }
+    this.#waving = false;
+    this.#restUntil = ended + Math.min(LONGEST_REST, REST * duration);
+    if (this.#moved) this.#wave();
   }
 }
