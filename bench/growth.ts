@@ -138,6 +138,33 @@ const storm: Scenario = {
     }),
 };
 
+/** Members that are listed with one answer are few; counted are all. */
+const views: Scenario[] = [100, 100_000].map((count) => ({
+  id: `view-${String(count)}`,
+  title: `\`roomView\` of a room of ${String(count)} HTTP clients`,
+  unit: 'requests/CPU-s',
+  better: 'more',
+  once: true,
+  servers: inMemory,
+  run: async (context, _kind, spec) =>
+    alone(context, spec, async (server) => {
+      const room = 'view';
+      const target = server.targets[0]!;
+      const clients = Math.min(count, 10 * context.many);
+      await context.generator.run({ kind: 'hold', target, room, wire: 'earshot-absent', clients });
+      const { answers, wrong, cpuSeconds, generatorLoad } = await context.generator.run({
+        kind: 'ask',
+        target,
+        what: 'earshot-view',
+        room,
+        connections: 4,
+        span: context.span,
+        pids: server.pids(),
+      });
+      return { value: answers / cpuSeconds, checked: answers, wrong, generatorLoad };
+    }),
+}));
+
 type Redis = NonNullable<Server['redis']>;
 
 /** A server for this run, and nobody else's. */
@@ -161,4 +188,14 @@ async function calls(client: Redis['client'], command: string): Promise<number> 
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
 }
 
-export const growth: readonly Scenario[] = [...members, ...rooms, ...nodes, ...polls, ...says, reads, probe, storm];
+export const growth: readonly Scenario[] = [
+  ...members,
+  ...rooms,
+  ...nodes,
+  ...polls,
+  ...says,
+  reads,
+  probe,
+  ...views,
+  storm,
+];

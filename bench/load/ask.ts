@@ -72,6 +72,11 @@ async function openAsker({ what, target: { port }, room }: AskJob, index: number
       );
     return { socket: connection.take(), request };
   }
+  if (what === 'earshot-view') {
+    const { connection, bearer } = await becomeMember(port, room);
+    const request = getRequest(port, `/chat/?method=roomView&room=${room}`, bearer);
+    return { socket: connection.take(), request: () => request };
+  }
   const socket = (await HttpConnection.open(port)).take();
   if (what === 'nchan-say') {
     return { socket, request: (sequence) => postRequest(port, `/pub/${room}`, textOf(index, sequence)) };

@@ -43,7 +43,7 @@ export interface TalkResult extends Measured {
 export interface AskJob {
   readonly kind: 'ask';
   readonly target: Target;
-  readonly what: 'earshot-say' | 'nchan-say' | 'actionhero-status';
+  readonly what: 'earshot-say' | 'earshot-view' | 'nchan-say' | 'actionhero-status';
   readonly room: string;
   readonly connections: number;
   readonly span: Span;

@@ -5,12 +5,16 @@ import { compareEntryIds } from '../protocol/entry-id';
 import { encodePresence } from '../protocol/message';
 import type { Budget } from './memory-budget';
 import { MemoryLog } from './memory-log';
+import { Roll } from './memory-roll';
 
 interface Present extends Membership {
   nodes: readonly string[];
   /** When the client's own lease runs out; 0 when it has none. */
   webUntil: number;
 }
+
+/** Clients for each of which a room is left unswept for so long. */
+const SWEPT_PER_MS = 100;
 
 export class MemoryRoom {
   readonly log: MemoryLog;
@@ -21,7 +25,9 @@ export class MemoryRoom {
   readonly #clients = new Map<string, Present>();
   /** Node leases in this room: node -> when it runs out. */
   readonly #leases = new Map<string, number>();
-  #members = 0;
+  readonly #members = new Roll();
+  /** By the store's clock. */
+  #sweptAt = 0;
 
   constructor(
     readonly name: string,
@@ -82,7 +88,7 @@ export class MemoryRoom {
     if (!present) return undefined;
     this.#clients.delete(client);
     if (!present.listening) {
-      this.#members -= 1;
+      this.#members.delete(client);
       this.announce(this.presence.append({ data: encodePresence('leave', this.name, client), speaker: '' }));
     }
     return { client, listening: present.listening };
@@ -112,6 +118,9 @@ export class MemoryRoom {
 
   sweep(): Departure[] {
     const departed: Departure[] = [];
+    // Whoever asks for a view has a room swept, and everybody in it is looked at: a hundredth of the time, at most.
+    if (Math.abs(this.now() - this.#sweptAt) < Math.floor(this.#clients.size / SWEPT_PER_MS)) return departed;
+    this.#sweptAt = this.now();
     for (const [client, present] of this.#clients) {
       if (this.#held(present)) continue;
       const departure = this.leave(client);
@@ -129,14 +138,12 @@ export class MemoryRoom {
   }
 
   view(limit: number, after: string | undefined, departed: readonly Departure[]): RoomSnapshot {
-    const ids: string[] = [];
-    for (const [id, { listening }] of this.#clients)
-      if (!listening && (after === undefined || id > after)) ids.push(id);
-    ids.sort();
+    // One more than asked for tells whether this is the last page.
+    const ids = this.#members.page(after ?? '', limit + 1);
     const page = ids.slice(0, limit);
     return {
       members: page.map((id) => ({ id, joinedAt: this.#membershipOf(id).joinedAt })),
-      membersCount: this.#members,
+      membersCount: this.#members.size,
       next: ids.length > limit ? page.at(-1) : undefined,
       presence: this.presence.state.last,
       messages: this.log.state.last,
@@ -147,7 +154,7 @@ export class MemoryRoom {
   #enter(client: string, present: Present): void {
     this.#clients.set(client, present);
     if (present.listening) return;
-    this.#members += 1;
+    this.#members.add(client);
     this.announce(this.presence.append({ data: encodePresence('join', this.name, client), speaker: '' }));
   }
 
