@@ -23,11 +23,9 @@ export interface Renewed {
 
 /** Records renewed at a time. */
 const AT_ONCE = 100;
-/** Clients whose renewal is remembered before those whose time has come are let go of. */
-const REMEMBERED = 10_000;
 
 export class Renewal {
-  /** When this node last renewed a client, by the steady clock. */
+  /** When this node last renewed a client, by the steady clock; in that order. */
   readonly #touched = new Map<string, number>();
 
   constructor(readonly options: RenewalOptions) {}
@@ -76,6 +74,7 @@ export class Renewal {
   #touch(session: Session): void {
     const now = performance.now();
     this.#forgetTouched(now - this.options.pauseMs);
+    this.#touched.delete(session.id);
     this.#touched.set(session.id, now);
   }
 
@@ -86,7 +85,9 @@ export class Renewal {
   }
 
   #forgetTouched(before: number): void {
-    if (this.#touched.size < REMEMBERED) return;
-    for (const [id, at] of this.#touched) if (at < before) this.#touched.delete(id);
+    for (const [id, at] of this.#touched) {
+      if (at >= before) return;
+      this.#touched.delete(id);
+    }
   }
 }
