@@ -28,7 +28,7 @@ export const BATCH_ENTRIES = 512;
 /** Places whose batches are remembered between two entries. */
 const BATCHES = 256;
 /** Readers woken in one turn, so that a wave over 10,000 polls leaves room for everybody else. */
-const WAVE = 200;
+const WAVE = 50;
 /**
  * After a wave, a log lets its readers rest for so many times as long as that took before it wakes them again: a quarter
  * of the time goes into waves at most, and what comes meanwhile goes out together, which costs next to nothing more. Who
