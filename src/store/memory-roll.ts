@@ -58,7 +58,7 @@ export class Roll {
     let high = this.#runs.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#runs[middle]![0]! <= id) low = middle + 1;
+      if ((this.#runs[middle]?.[0] ?? '') <= id) low = middle + 1;
       else high = middle;
     }
     return low - 1;
@@ -71,7 +71,7 @@ function placeOf(run: readonly string[], id: string): number {
   let high = run.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (run[middle]! < id) low = middle + 1;
+    if ((run[middle] ?? '') < id) low = middle + 1;
     else high = middle;
   }
   return low;

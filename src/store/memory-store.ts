@@ -1,6 +1,6 @@
 /** The embedded store: a whole chat server in one process, with the same semantics as Redis and nothing to install. */
 import type { Entry, NewEntry, Topic } from '../core/entry';
-import { clientTopic, presenceTopic, roomTopic, topicSubject } from '../core/entry';
+import { clientTopic, presenceTopic, topicSubject } from '../core/entry';
 import type {
   Appended,
   AppendOptions,
@@ -12,7 +12,6 @@ import type {
   Joined,
   JoinRequest,
   Membership,
-  RecordedRoom,
   RoomSnapshot,
   Slice,
   Store,
@@ -24,40 +23,23 @@ import type {
 import type { EntryId } from '../protocol/entry-id';
 import { ChatError } from '../protocol/errors';
 import { Budget, bytesOf } from './memory-budget';
-import { MemoryLog } from './memory-log';
+import { MemoryClients } from './memory-clients';
+import type { MemoryLog } from './memory-log';
 import { MemoryRoom } from './memory-room';
 
-interface StoredClient {
-  version: number;
-  readonly connectedAt: number;
-  revived: 'expired' | 'reset' | undefined;
-  room: string | null;
-  /** These are replaced and never changed: whoever reads a record is given them as they are. */
-  rooms: ReadonlyMap<string, RecordedRoom>;
-  places: ReadonlyMap<Topic, EntryId>;
-  pending: ReadonlyMap<Topic, EntryId>;
-  /** As JSON, so that no caller shares an object with the store. */
-  attributes: ReadonlyMap<string, string>;
-  generation: number;
-  expiresAt: number;
-  log: MemoryLog | undefined;
-  /** As it was last counted. */
-  bytes: number;
-}
-
-/** What each costs, about: a record, a room in a record and its member's entry there, a room, a remembered key. */
-const COST = { client: 1500, membership: 1000, room: 3000, once: 400 } as const;
+/** What each costs, about: a room, a remembered key. */
+const COST = { room: 3000, once: 400 } as const;
 
 /** How often what has expired is let go of, so that memory comes back also when nobody asks. */
 const TIDY_EVERY = 1000;
 
 export class MemoryStore implements Store {
   readonly #rooms = new Map<string, MemoryRoom>();
-  readonly #clients = new Map<string, StoredClient>();
   readonly #once = new Map<string, { readonly id: EntryId; readonly until: number }>();
   readonly #nodes = new Map<string, { readonly record: string; readonly until: number }>();
   readonly #followers = new Map<Topic, Set<Follower>>();
   readonly #budget: Budget;
+  readonly #clients: MemoryClients;
   #secret: { readonly secret: string; readonly since: number } | undefined;
   #tidying: NodeJS.Timeout | undefined;
 
@@ -66,6 +48,7 @@ export class MemoryStore implements Store {
     readonly now: () => number = Date.now,
   ) {
     this.#budget = new Budget(limits.bytes ?? 0);
+    this.#clients = new MemoryClients(limits, now, this.#budget, (id, version) => this.#changed(id, version));
   }
 
   /** Bytes held, about. */
@@ -232,107 +215,28 @@ export class MemoryStore implements Store {
   // --- clients ---
 
   client(id: string): Promise<ClientRecord | undefined> {
-    const stored = this.#client(id);
-    if (!stored) return Promise.resolve(undefined);
-    const attributes = stored.attributes.size > 0 ? parsed(stored.attributes) : NONE;
-    return Promise.resolve({
-      version: stored.version,
-      connectedAt: stored.connectedAt,
-      revived: stored.revived,
-      room: stored.room,
-      rooms: stored.rooms,
-      attributes,
-      places: stored.places,
-      pending: { generation: stored.generation, places: stored.pending },
-    });
+    return Promise.resolve(this.#clients.record(id));
   }
 
-  writeClient(
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws is a rejection for the caller
+  async writeClient(
     id: string,
     change: ClientChange,
     options: { readonly ttlMs: number; readonly create: boolean },
   ): Promise<Written | undefined> {
-    let stored = this.#client(id);
-    const { mostRooms } = change;
-    if (mostRooms && new Set([...(stored?.rooms.keys() ?? []), ...(change.rooms?.keys() ?? [])]).size > mostRooms) {
-      return Promise.reject(new ChatError('too_many_rooms', String(mostRooms)));
-    }
-    if (!stored) {
-      if (!options.create) return Promise.resolve(undefined);
-      if (this.#budget.full) return full();
-      stored = {
-        version: 0,
-        connectedAt: this.now(),
-        revived: undefined,
-        room: null,
-        rooms: NONE,
-        attributes: NONE,
-        places: NONE,
-        generation: 0,
-        pending: NONE,
-        expiresAt: 0,
-        log: undefined,
-        bytes: 0,
-      };
-      this.#clients.set(id, stored);
-    }
-    stored.expiresAt = this.now() + options.ttlMs;
-    if (change.revived !== undefined) stored.revived = change.revived;
-    const roomBefore = stored.room;
-    if (change.room !== undefined) stored.room = change.room;
-    const places = new Map(stored.places);
-    if (change.rooms) {
-      const rooms = new Map(stored.rooms);
-      for (const [room, recorded] of change.rooms) {
-        if (recorded) {
-          rooms.set(room, recorded);
-          continue;
-        }
-        rooms.delete(room);
-        places.delete(roomTopic(room));
-        places.delete(presenceTopic(room));
-      }
-      stored.rooms = rooms;
-    }
-    if (change.attributes) {
-      const attributes = new Map(stored.attributes);
-      for (const [key, value] of change.attributes) {
-        if (value === null || value === undefined) attributes.delete(key);
-        else attributes.set(key, JSON.stringify(value));
-      }
-      stored.attributes = attributes;
-    }
-    for (const [topic, place] of change.places ?? []) places.set(topic, place);
-    stored.places = places.size > 0 ? places : NONE;
-    this.#weigh(stored);
-    if (stored.version === 0 || change.room !== undefined || change.rooms || change.attributes) {
-      stored.version += 1;
-      this.#changed(id, stored.version);
-    }
-    const { version, connectedAt } = stored;
-    return Promise.resolve({ version, connectedAt, roomBefore });
+    return this.#clients.write(id, change, options);
   }
 
   renewClient(id: string, ttlMs: number): Promise<number | undefined> {
-    const stored = this.#client(id);
-    if (stored) stored.expiresAt = this.now() + ttlMs;
-    return Promise.resolve(stored?.version);
+    return Promise.resolve(this.#clients.renew(id, ttlMs));
   }
 
   deliver(id: string, delivery: Delivery, ttlMs: number): Promise<number | undefined> {
-    const stored = this.#client(id);
-    if (!stored) return Promise.resolve(undefined);
-    if (delivery.from === stored.generation) stored.places = new Map([...stored.places, ...delivery.confirmed]);
-    stored.generation += 1;
-    stored.pending = new Map(delivery.pending);
-    stored.expiresAt = this.now() + ttlMs;
-    return Promise.resolve(stored.generation);
+    return Promise.resolve(this.#clients.deliver(id, delivery, ttlMs));
   }
 
   removeClient(id: string): Promise<void> {
-    const stored = this.#client(id);
-    if (stored) this.#dropClient(id, stored);
-    if (stored) this.#changed(id, stored.version + 1);
+    this.#clients.remove(id);
     return Promise.resolve();
   }
 
@@ -354,11 +258,7 @@ export class MemoryStore implements Store {
 
   #log(topic: Topic, create: boolean): MemoryLog | undefined {
     const subject = topicSubject(topic);
-    if (topic.startsWith('client:')) {
-      const client = this.#client(subject);
-      if (client && create) client.log ??= new MemoryLog(this.limits, this.now, this.#budget);
-      return client?.log;
-    }
+    if (topic.startsWith('client:')) return this.#clients.log(subject, create);
     const room = this.#room(subject) ?? (create ? this.#makeRoom(subject) : undefined);
     return topic.startsWith('room:') ? room?.log : room?.presence;
   }
@@ -389,27 +289,6 @@ export class MemoryStore implements Store {
     presence.release();
   }
 
-  #dropClient(id: string, { log, bytes }: StoredClient): void {
-    this.#clients.delete(id);
-    this.#budget.add(-bytes);
-    log?.release();
-  }
-
-  #weigh(stored: StoredClient): void {
-    let bytes = COST.client + COST.membership * stored.rooms.size;
-    for (const [key, json] of stored.attributes) bytes += bytesOf(key) + bytesOf(json);
-    this.#budget.add(bytes - stored.bytes);
-    stored.bytes = bytes;
-  }
-
-  #client(id: string): StoredClient | undefined {
-    const stored = this.#clients.get(id);
-    if (!stored) return undefined;
-    if (stored.expiresAt > this.now()) return stored;
-    this.#dropClient(id, stored);
-    return undefined;
-  }
-
   #announce(topic: Topic, entry: Entry): void {
     const followers = this.#followers.get(topic);
     if (!followers) return;
@@ -423,7 +302,7 @@ export class MemoryStore implements Store {
   }
 
   #tidy(): void {
-    for (const id of this.#clients.keys()) this.#client(id)?.log?.expire();
+    this.#clients.tidy();
     for (const name of this.#rooms.keys()) {
       const room = this.#room(name);
       room?.log.expire();
@@ -436,12 +315,6 @@ export class MemoryStore implements Store {
       this.#budget.add(-COST.once - bytesOf(key));
     }
   }
-}
-
-const NONE: ReadonlyMap<never, never> = new Map<never, never>();
-
-function parsed(attributes: ReadonlyMap<string, string>): Map<string, unknown> {
-  return new Map([...attributes].map(([key, json]) => [key, JSON.parse(json)]));
 }
 
 /** Like a full Redis: refuses whole, and lets go all the same. */

@@ -116,8 +116,62 @@ test('a reader is woken once for all that came in one turn; a thousand readers i
   expect(tail!.readers).toBe(1000);
   await Promise.all(['a', 'b', 'c'].map((text) => told(store, 'room:x', text)));
   await eventually(() => woken.length >= 999);
-  expect(inFirstSlice).toBe(200);
+  expect(inFirstSlice).toBe(50);
   expect(woken).toEqual(Array.from({ length: 999 }, (_, nth) => nth));
+});
+
+describe('after a wave', () => {
+  /** ms that waking its one reader takes. */
+  const WAVE = 1;
+  let wakes = 0;
+
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+    wakes = 0;
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+  };
+  const slowlyWoken = async (): Promise<Tail> => {
+    const tail = await tailsOf().acquire(
+      'room:x',
+      reader(() => {
+        wakes += 1;
+        jest.advanceTimersByTime(WAVE);
+      }),
+    );
+    jest.advanceTimersByTime(1000);
+    await told(store, 'room:x', 'first');
+    await turns();
+    expect(wakes).toBe(1);
+    return tail;
+  };
+
+  test('what comes within three times as long as it took is told together', async () => {
+    const tail = await slowlyWoken();
+    let last = '';
+    for (const text of ['a', 'b', 'c']) {
+      last = await told(store, 'room:x', text);
+      await turns();
+    }
+    expect(wakes).toBe(1);
+    jest.advanceTimersByTime(3 * WAVE);
+    await turns();
+    expect(wakes).toBe(2);
+    expect(tail.last).toBe(last);
+  });
+
+  test('what comes later is told at once', async () => {
+    await slowlyWoken();
+    jest.advanceTimersByTime(3 * WAVE);
+    await told(store, 'room:x', 'second');
+    await turns();
+    expect(wakes).toBe(2);
+  });
 });
 
 test('what was not announced is found by the next look that the store answers, and readers are woken for it', async () => {

@@ -1,0 +1,186 @@
+/** The clients' records of the memory store; each dies with its TTL. */
+import type { ClientChange, ClientRecord, Delivery, RecordedRoom, StoreLimits, Written } from '../core/store';
+import { presenceTopic, roomTopic, type Topic } from '../core/entry';
+import type { EntryId } from '../protocol/entry-id';
+import { ChatError } from '../protocol/errors';
+import { bytesOf, type Budget } from './memory-budget';
+import { MemoryLog } from './memory-log';
+
+interface StoredClient {
+  version: number;
+  readonly connectedAt: number;
+  revived: 'expired' | 'reset' | undefined;
+  room: string | null;
+  /** These are replaced and never changed: whoever reads a record is given them as they are. */
+  rooms: ReadonlyMap<string, RecordedRoom>;
+  places: ReadonlyMap<Topic, EntryId>;
+  pending: ReadonlyMap<Topic, EntryId>;
+  /** As JSON, so that no caller shares an object with the store. */
+  attributes: ReadonlyMap<string, string>;
+  generation: number;
+  expiresAt: number;
+  log: MemoryLog | undefined;
+  /** As it was last counted. */
+  bytes: number;
+}
+
+/** What each costs, about: a record, and a room in it together with its member's entry there. */
+const COST = { client: 1500, membership: 1000 } as const;
+
+export class MemoryClients {
+  readonly #clients = new Map<string, StoredClient>();
+
+  constructor(
+    readonly limits: StoreLimits,
+    readonly now: () => number,
+    readonly budget: Budget,
+    readonly announce: (id: string, version: number) => void,
+  ) {}
+
+  record(id: string): ClientRecord | undefined {
+    const stored = this.#live(id);
+    if (!stored) return undefined;
+    const { version, connectedAt, revived, room, rooms, places, generation, pending } = stored;
+    const attributes = stored.attributes.size > 0 ? parsed(stored.attributes) : NONE;
+    return { version, connectedAt, revived, room, rooms, attributes, places, pending: { generation, places: pending } };
+  }
+
+  /** @throws ChatError too_many_rooms, store_full */
+  write(
+    id: string,
+    change: ClientChange,
+    options: { readonly ttlMs: number; readonly create: boolean },
+  ): Written | undefined {
+    const known = this.#live(id);
+    const { mostRooms } = change;
+    if (mostRooms && new Set([...(known?.rooms.keys() ?? []), ...(change.rooms?.keys() ?? [])]).size > mostRooms) {
+      throw new ChatError('too_many_rooms', String(mostRooms));
+    }
+    if (!known && !options.create) return undefined;
+    const stored = known ?? this.#make(id);
+    stored.expiresAt = this.now() + options.ttlMs;
+    const roomBefore = stored.room;
+    apply(change, stored);
+    this.#weigh(stored);
+    if (stored.version === 0 || change.room !== undefined || change.rooms || change.attributes) {
+      stored.version += 1;
+      this.announce(id, stored.version);
+    }
+    const { version, connectedAt } = stored;
+    return { version, connectedAt, roomBefore };
+  }
+
+  /** Its version; undefined when there is none. */
+  renew(id: string, ttlMs: number): number | undefined {
+    const stored = this.#live(id);
+    if (stored) stored.expiresAt = this.now() + ttlMs;
+    return stored?.version;
+  }
+
+  /** The generation that confirms it; undefined when there is no record. */
+  deliver(id: string, delivery: Delivery, ttlMs: number): number | undefined {
+    const stored = this.#live(id);
+    if (!stored) return undefined;
+    if (delivery.from === stored.generation) stored.places = new Map([...stored.places, ...delivery.confirmed]);
+    stored.generation += 1;
+    stored.pending = new Map(delivery.pending);
+    stored.expiresAt = this.now() + ttlMs;
+    return stored.generation;
+  }
+
+  remove(id: string): void {
+    const stored = this.#live(id);
+    if (!stored) return;
+    this.#drop(id, stored);
+    this.announce(id, stored.version + 1);
+  }
+
+  /** The log of what is said to this client alone; none without a record. */
+  log(id: string, create: boolean): MemoryLog | undefined {
+    const stored = this.#live(id);
+    if (stored && create) stored.log ??= new MemoryLog(this.limits, this.now, this.budget);
+    return stored?.log;
+  }
+
+  /** Lets go of what has expired. */
+  tidy(): void {
+    for (const id of this.#clients.keys()) this.#live(id)?.log?.expire();
+  }
+
+  #make(id: string): StoredClient {
+    if (this.budget.full) throw new ChatError('store_full');
+    const stored: StoredClient = {
+      version: 0,
+      connectedAt: this.now(),
+      revived: undefined,
+      room: null,
+      rooms: NONE,
+      attributes: NONE,
+      places: NONE,
+      generation: 0,
+      pending: NONE,
+      expiresAt: 0,
+      log: undefined,
+      bytes: 0,
+    };
+    this.#clients.set(id, stored);
+    return stored;
+  }
+
+  #live(id: string): StoredClient | undefined {
+    const stored = this.#clients.get(id);
+    if (!stored) return undefined;
+    if (stored.expiresAt > this.now()) return stored;
+    this.#drop(id, stored);
+    return undefined;
+  }
+
+  #drop(id: string, { log, bytes }: StoredClient): void {
+    this.#clients.delete(id);
+    this.budget.add(-bytes);
+    log?.release();
+  }
+
+  #weigh(stored: StoredClient): void {
+    let bytes = COST.client + COST.membership * stored.rooms.size;
+    for (const [key, json] of stored.attributes) bytes += bytesOf(key) + bytesOf(json);
+    this.budget.add(bytes - stored.bytes);
+    stored.bytes = bytes;
+  }
+}
+
+/** With a room that is left its places go as well. */
+function apply(change: ClientChange, stored: StoredClient): void {
+  if (change.revived !== undefined) stored.revived = change.revived;
+  if (change.room !== undefined) stored.room = change.room;
+  const places = new Map(stored.places);
+  if (change.rooms) {
+    const rooms = new Map(stored.rooms);
+    for (const [room, recorded] of change.rooms) {
+      if (recorded) {
+        rooms.set(room, recorded);
+        continue;
+      }
+      rooms.delete(room);
+      places.delete(roomTopic(room));
+      places.delete(presenceTopic(room));
+    }
+    stored.rooms = rooms;
+  }
+  if (change.attributes) {
+    const attributes = new Map(stored.attributes);
+    for (const [key, value] of change.attributes) {
+      if (value === null || value === undefined) attributes.delete(key);
+      else attributes.set(key, JSON.stringify(value));
+    }
+    stored.attributes = attributes;
+  }
+  for (const [topic, place] of change.places ?? []) places.set(topic, place);
+  stored.places = places.size > 0 ? places : NONE;
+}
+
+const NONE: ReadonlyMap<never, never> = new Map<never, never>();
+
+function parsed(attributes: ReadonlyMap<string, string>): Map<string, unknown> {
+  return new Map([...attributes].map(([key, json]) => [key, JSON.parse(json)]));
+}
