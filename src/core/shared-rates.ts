@@ -1,6 +1,7 @@
 /**
  * The limits of all nodes together: about once a second each node tells the store what was taken here, and hears what
- * is left of it. No request waits for that, so over n nodes at most n bursts come at once, and then the rate of one.
+ * is left of it. No request waits for that, so over n nodes at most n bursts come at once, and then the rate of one; or of
+ * n, for those who are not among the thousand that take most.
  */
 import type { Logger } from './logger';
 import type { Rates } from './rate';

@@ -9,6 +9,7 @@ import { SocketLink, type BufferLimits, type LinkOwner } from './link';
 import { requestOf, type Arguments } from './request';
 import type { Credential } from './resume';
 import type { SlowPeers } from './slow-peers';
+import { isOverdue } from './turns';
 
 /** `native`: ping frames. `primus`: pings, pongs and a goodbye of its own, as texts. */
 export type Flavour = 'native' | 'primus';
@@ -44,6 +45,11 @@ export interface PeerDoor<Api> {
   left(peer: WebSocketPeer<Api>): void;
 }
 
+interface Frame {
+  readonly data: Buffer;
+  readonly isBinary: boolean;
+}
+
 /** Is all that its parts ask of it, rather than give each of them a few functions: there may be a hundred thousand. */
 export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
   readonly link: SocketLink;
@@ -52,6 +58,11 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
   readonly remotePort: number;
   readonly cookie: Credential | undefined;
   readonly #conversation: Conversation<Api>;
+  #paused = false;
+  /** Of what has come in one read, what has to wait its turn. */
+  #unread: Frame[] = [];
+  /** It is closed, and something of what it sent before is unread. */
+  #heardOut = false;
 
   constructor(
     readonly webSocket: PeerSocket,
@@ -94,8 +105,13 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
 
   pause(paused: boolean): void {
     this.heartbeat.deaf = paused;
-    if (paused) this.webSocket.pause();
-    else this.webSocket.resume();
+    this.#paused = paused;
+    if (paused) {
+      this.webSocket.pause();
+      return;
+    }
+    this.webSocket.resume();
+    this.#readOn();
   }
 
   drained(): void {
@@ -118,8 +134,23 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
   closed(code: number): void {
     this.link.end();
     // 1001 is a page that goes away, and most of those are being loaded anew.
-    this.#conversation.end(code === 1000 || code === 1005);
-    this.door.left(this);
+    if (code !== 1000 && code !== 1005) {
+      this.#unread = [];
+      this.#conversation.end(false);
+      this.door.left(this);
+    } else if (this.#unread.length > 0) {
+      this.#heardOut = true;
+    } else {
+      this.#leave();
+    }
+  }
+
+  /** What it said before it went is said. */
+  #leave(): void {
+    void this.#conversation.settled().then(() => {
+      this.#conversation.end(true);
+      this.door.left(this);
+    });
   }
 
   /** The server goes: what was asked is answered, and the client comes back, to another node. */
@@ -134,9 +165,32 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
     else void this.#conversation.settled().then(close);
   }
 
+  /** One read may be eight thousand frames: so many as may wait, and for as long as nobody else is kept waiting. */
   heard(data: Buffer, isBinary: boolean): void {
     this.heartbeat.heard(performance.now());
+    if (this.#paused) {
+      this.#unread.push({ data, isBinary });
+      return;
+    }
     this.#read(data, isBinary);
+    this.#rest();
+  }
+
+  #readOn(): void {
+    let at = 0;
+    for (let frame = this.#unread[0]; frame && !this.#paused; frame = this.#unread[at]) {
+      at += 1;
+      this.#read(frame.data, frame.isBinary);
+      this.#rest();
+    }
+    this.#unread = at < this.#unread.length ? this.#unread.slice(at) : [];
+    if (this.#heardOut && this.#unread.length === 0) this.#leave();
+  }
+
+  #rest(): void {
+    if (this.#paused || !isOverdue()) return;
+    this.pause(true);
+    setImmediate(() => this.pause(false));
   }
 
   #read(data: Buffer, isBinary: boolean): void {

@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
 import { MemoryStore } from '../../src/store/memory-store';
+import { Conversation } from '../../src/transports/conversation';
 import { Gate } from '../compat/actions';
 import { HttpClient } from '../support/http-client';
 import { WsClient, type Parsed } from '../support/clients';
@@ -683,4 +684,91 @@ test('limits of 0 turn them off, and the port is any free one', async () => {
   const [ann, bob] = await two(url);
   await ann.say('x'.repeat(200_000));
   expect((await bob.heard.next()).message).toHaveLength(200_000);
+});
+
+describe('thousands of frames in one read', () => {
+  /** The client's socket, whose writes it can hold together. */
+  const together = (client: WsClient, send: () => void): void => {
+    const { _socket: socket } = client.socket as unknown as { _socket: { cork: () => void; uncork: () => void } };
+    socket.cork();
+    send();
+    socket.uncork();
+  };
+  const SAY = { event: 'say', message: 'x' };
+
+  test('are looked at as they are answered, all of them', async () => {
+    let open = (): void => undefined;
+    const opened = new Promise<undefined>((resolve) => (open = (): void => resolve(undefined)));
+    const held: ChatMiddleware = { name: 'held', onSayReceive: () => opened };
+    const { url } = await startServer({ middleware: [held] });
+    const [flood, other] = await two(url);
+    const read = jest.spyOn(Conversation.prototype, 'count');
+    try {
+      const frames = 3000;
+      together(flood, () => {
+        for (let nth = 0; nth < frames; nth += 1) flood.send(SAY);
+      });
+      await eventually(() => read.mock.calls.length >= 250);
+      await other.data('roomView');
+      // As many as may wait, what made room for them, and the other's own.
+      expect(read.mock.calls.length).toBeLessThan(300);
+      open();
+      await eventually(() => flood.responses.all.length === frames);
+      const counts = flood.responses.all.map((answer) => (answer as { messageCount: number }).messageCount);
+      expect(counts).toEqual(Array.from({ length: frames }, (_, nth) => nth + 1));
+    } finally {
+      read.mockRestore();
+    }
+  });
+
+  test('are said, also when the client closes right behind them', async () => {
+    const slow: ChatMiddleware = {
+      name: 'slow',
+      onSayReceive: async (_connection, _room, message) => {
+        await new Promise(setImmediate);
+        return message;
+      },
+    };
+    const { url } = await startServer({ middleware: [slow] });
+    const [flood, other] = await two(url);
+    const frames = 1000;
+    together(flood, () => {
+      for (let nth = 0; nth < frames; nth += 1) flood.send({ ...SAY, message: nth });
+      flood.socket.close();
+    });
+    await eventually(() => other.heard.all.length === frames);
+    expect(other.heard.all.map((heard) => (heard as { message: number }).message)).toEqual(
+      Array.from({ length: frames }, (_, nth) => nth),
+    );
+  });
+
+  test('keep nobody waiting when they are no requests: they are looked at in several turns', async () => {
+    const { url } = await startServer();
+    const flood = await WsClient.connect(url);
+    let turns = 0;
+    const turnsOfRefusals = new Set<number>();
+    const refused = jest
+      .spyOn(Conversation.prototype, 'refuse')
+      .mockImplementation(() => void turnsOfRefusals.add(turns));
+    // As if each look at the clock were a millisecond later than the one before.
+    let now = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 1));
+    const counting = (): void => {
+      turns += 1;
+      next = setImmediate(counting);
+    };
+    let next = setImmediate(counting);
+    try {
+      together(flood, () => {
+        for (let nth = 0; nth < 2000; nth += 1) flood.socket.send('x');
+        flood.send({ event: 'roomView' });
+      });
+      await eventually(() => flood.responses.all.some((answer) => answer['messageCount'] === 1));
+      expect(turnsOfRefusals.size).toBeGreaterThan(100);
+    } finally {
+      clearImmediate(next);
+      clock.mockRestore();
+      refused.mockRestore();
+    }
+  });
 });
