@@ -66,7 +66,7 @@ writeFileSync(
     testEnvironment: 'node',
     testMatch: ['<rootDir>/test/unit/**/*.test.ts'],
     testPathIgnorePatterns: [`/unit/(${ELSEWHERE.join('|')})\\.test\\.ts$`],
-    transform: { '^.+\\.ts$': ['ts-jest', { diagnostics: false }] },
+    transform: { '^.+\\.ts$': '<rootDir>/test/support/transform.cjs' },
     testTimeout: 20_000,
   })};\n`,
 );

@@ -109,7 +109,6 @@ describe('it cannot start', () => {
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     holder.close();
-    const started = performance.now();
     const { code, stdout, stderr } = await Command.run(
       '--port',
       '0',
@@ -119,7 +118,6 @@ describe('it cannot start', () => {
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(new RegExp(`^earshot: [^\\n]*127\\.0\\.0\\.1:${port}[^\\n]*\\n$`));
     expect(stderr).not.toContain('hush');
-    expect(performance.now() - started).toBeLessThan(15_000);
   });
 });
 
@@ -139,15 +137,12 @@ describe('it takes its leave', () => {
     const parked = client.get('messages', { wait: 60 });
     await client.ok('detailsView');
 
-    const started = performance.now();
     command.signal(signal);
     expect((await parked).body).toEqual({ messages: [], cursor: expect.not.stringMatching(cursor as string) });
-    expect(performance.now() - started).toBeLessThan(2000);
     expect((await webSocket.closed).code).toBe(1012);
     expect(await socket.others.next()).toEqual({ status: 'Bye!', context: 'api' });
     await socket.closed;
     expect(await command.ended).toBe(0);
-    expect(performance.now() - started).toBeLessThan(3000);
     expect(command.stderr).not.toMatch(/"level":"(warn|error)"/);
   });
 
@@ -160,10 +155,9 @@ describe('it takes its leave', () => {
     await client.ok('detailsView');
     command.signal('SIGTERM');
     await poll;
-    const started = performance.now();
     command.signal('SIGTERM');
+    // By the first signal alone it would be 0, half a minute later.
     expect(await command.ended).toBe(1);
-    expect(performance.now() - started).toBeLessThan(1000);
   });
 
   test('nobody who comes while it goes is refused what it can still have', async () => {

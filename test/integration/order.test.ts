@@ -1,14 +1,26 @@
 /** Many speak at once on all transports: every hearer gets each message exactly once, in the one order of the room. */
 import { entryIdParts } from '../../src/protocol/entry-id';
 import { HttpClient } from '../support/http-client';
-import { deployments, type Nodes } from '../support/nodes';
+import { long } from '../support/long';
+import { oneNode, twoNodes, type Nodes } from '../support/nodes';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
 import type { ServerUnderTest } from '../support/server';
 
 /** What each of six sockets says, and each of two HTTP clients, whose requests cost the test ten times as much. */
-const BY_SOCKET = 3000;
-const BY_HTTP = 1000;
-const ALL = 6 * BY_SOCKET + 2 * BY_HTTP;
+class Speech {
+  readonly all: number;
+
+  constructor(
+    readonly bySocket: number,
+    readonly byHttp: number,
+  ) {
+    this.all = 6 * bySocket + 2 * byHttp;
+  }
+}
+
+const whole = new Speech(3000, 1000);
+/** Nodes that share a Redis take several times as long over a message. */
+const quarter = new Speech(750, 250);
 /** Requests that an HTTP speaker has under way. */
 const AT_ONCE = 8;
 /** ms between two polls of one client: without a rest they would be half of the load. */
@@ -29,27 +41,27 @@ interface Speaker {
 
 type Said = Awaited<ReturnType<Speaker['speak']>>[number];
 
-function socketSpeaker(client: WsClient | TcpClient): Speaker {
+function socketSpeaker(client: WsClient | TcpClient, count: number): Speaker {
   const speak = async (): Promise<Said[]> => {
     const text = (nth: number): string => `${client.id} ${nth}`;
-    for (let nth = 0; nth < BY_SOCKET; nth += 1) {
+    for (let nth = 0; nth < count; nth += 1) {
       if (client instanceof TcpClient) client.write(`say ${text(nth)}\n`);
       else client.send({ event: 'say', message: text(nth) });
     }
-    const responses = await client.responses.whole(BY_SOCKET);
+    const responses = await client.responses.whole(count);
     return responses.map(({ data, messageCount }) => ({ id: data.id as string, message: text(messageCount - 1) }));
   };
   return { id: client.id, speak };
 }
 
-async function httpSpeaker(url: string): Promise<Speaker> {
+async function httpSpeaker(url: string, count: number): Promise<Speaker> {
   const client = new HttpClient(url);
   const id = await client.id();
   const speak = async (): Promise<Said[]> => {
     const said: Said[] = [];
     let next = 0;
     const one = async (): Promise<void> => {
-      while (next < BY_HTTP) {
+      while (next < count) {
         const message = `${id} ${next++}`;
         said.push({ id: (await client.say(message)).id, message });
       }
@@ -88,7 +100,10 @@ async function pollHearer(
   return { name, id: '', all };
 }
 
-async function crowd({ here, there }: Nodes): Promise<{ speakers: Speaker[]; hearers: Hearer[] }> {
+async function crowd(
+  { here, there }: Nodes,
+  { bySocket, byHttp }: Speech,
+): Promise<{ speakers: Speaker[]; hearers: Hearer[] }> {
   const sockets = [
     ['WebSocket', await WsClient.connect(here.url)],
     ['WebSocket', await WsClient.connect(there.url)],
@@ -97,8 +112,8 @@ async function crowd({ here, there }: Nodes): Promise<{ speakers: Speaker[]; hea
     ['TCP', await TcpClient.connect(there.tcpPort)],
     ['WebSocket', await WsClient.connect(there.url)],
   ] as const;
-  const speakers = sockets.map(([, client]) => socketSpeaker(client));
-  for (const { url } of [here, there]) speakers.push(await httpSpeaker(url));
+  const speakers = sockets.map(([, client]) => socketSpeaker(client, bySocket));
+  for (const { url } of [here, there]) speakers.push(await httpSpeaker(url, byHttp));
 
   const hearers: Hearer[] = sockets.map(([name, client]) => {
     return { name: `${name} that speaks`, id: client.id, all: (count) => client.heard.whole(count) };
@@ -118,18 +133,22 @@ async function crowd({ here, there }: Nodes): Promise<{ speakers: Speaker[]; hea
   return { speakers, hearers };
 }
 
-test.each(deployments)(
-  `${ALL} messages of eight speakers, on $where`,
-  async ({ start }) => {
-    const { speakers, hearers } = await crowd(await start({ config: { chat: { maxLogLength: ALL } } }));
+test.each([
+  { where: 'one node on memory', start: oneNode, speech: whole },
+  { where: 'two nodes on Redis', start: twoNodes, speech: long ? whole : quarter },
+])(
+  '$speech.all messages of eight speakers, on $where',
+  async ({ start, speech }) => {
+    const { all: count, bySocket } = speech;
+    const { speakers, hearers } = await crowd(await start({ config: { chat: { maxLogLength: count } } }), speech);
     const [said, ...heard] = await Promise.all([
       Promise.all(speakers.map((speaker) => speaker.speak())),
-      ...hearers.map(({ id, all }) => all(id === '' ? ALL : ALL - BY_SOCKET)),
+      ...hearers.map(({ id, all }) => all(id === '' ? count : count - bySocket)),
     ]);
 
     const room = said.flat().map(({ id, message }) => ({ ...entryIdParts(id), id, message }));
     room.sort((a, b) => a.seq - b.seq);
-    expect(room.map(({ seq }) => seq)).toEqual(Array.from({ length: ALL }, (_, nth) => nth + 1));
+    expect(room.map(({ seq }) => seq)).toEqual(Array.from({ length: count }, (_, nth) => nth + 1));
     expect(room.every(({ ms }, nth) => nth === 0 || ms >= room[nth - 1]!.ms)).toBe(true);
 
     // Compared as text: a list of 20,000 objects takes jest longer than the chat.

@@ -1,22 +1,24 @@
 /**
- * Copies the sources to a folder as JavaScript, unchecked: `node strip-types.mjs ROOT FOLDER`. A process of its own,
- * because Jest takes seconds to load the compiler.
+ * Copies the sources to a folder as JavaScript, unchecked: `node strip-types.mjs ROOT FOLDER`. By esbuild, which has done
+ * it in less time than TypeScript's compiler takes to load.
  */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync } from 'node:fs';
 import path from 'node:path';
-import ts from 'typescript';
+import { buildSync } from 'esbuild';
 
 const [root, folder] = process.argv.slice(2);
-const compilerOptions = { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true };
+const parts = ['src', 'actions', 'middleware'];
 
-for (const part of ['src', 'actions', 'middleware', 'package.json']) {
-  cpSync(path.join(root, part), path.join(folder, part), {
-    recursive: true,
-    filter: (from, to) => {
-      if (!from.endsWith('.ts')) return true;
-      const { outputText } = ts.transpileModule(readFileSync(from, 'utf8'), { compilerOptions });
-      writeFileSync(to.replace(/\.ts$/, '.js'), outputText);
-      return false;
-    },
-  });
+for (const part of [...parts, 'package.json']) {
+  const filter = (from) => !from.endsWith('.ts');
+  cpSync(path.join(root, part), path.join(folder, part), { recursive: true, filter });
 }
+buildSync({
+  entryPoints: parts.map((part) => path.join(root, part, '**/*.ts')),
+  outdir: folder,
+  outbase: root,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20',
+  logLevel: 'warning',
+});
