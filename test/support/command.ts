@@ -99,11 +99,14 @@ export class Command {
     return Number(pages) * 4096;
   }
 
-  /** Files, sockets included, that it may open besides those that it has open now. */
+  /** Sockets included. */
+  get openFiles(): number {
+    return readdirSync(`/proc/${String(this.#child.pid)}/fd`).length;
+  }
+
+  /** Files that it may open besides those that it has open now. */
   leaveFiles(count: number): void {
-    const pid = String(this.#child.pid);
-    const most = readdirSync(`/proc/${pid}/fd`).length + count;
-    execFileSync('prlimit', ['--pid', pid, `--nofile=${String(most)}:`]);
+    execFileSync('prlimit', ['--pid', String(this.#child.pid), `--nofile=${String(this.openFiles + count)}:`]);
   }
 
   signal(signal: NodeJS.Signals): void {
