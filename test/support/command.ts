@@ -1,31 +1,17 @@
 /** The `earshot` command as a process, in a folder and an environment of its own. */
 import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { eventually } from './eventually';
+import { programFile } from './program';
 
-const root = path.join(__dirname, '../..');
 const GREETING = /^earshot listening on (http:\/\/127\.0\.0\.1:(\d+)\/)(?: \(tcp 127\.0\.0\.1:(\d+)\))?\n/;
 
-let compiled: string;
 let folder: string;
 const running = new Set<Command>();
-
-/**
- * The sources as they are now, without their types: a second once, where a compiler in each process would cost one each
- * time, and `dist` may be older than they are.
- */
-beforeAll(() => {
-  mkdirSync(path.join(root, 'coverage'), { recursive: true });
-  compiled = mkdtempSync(path.join(root, 'coverage/command-'));
-  execFileSync(process.execPath, [path.join(__dirname, 'strip-types.mjs'), root, compiled]);
-});
-afterAll(() => {
-  rmSync(compiled, { recursive: true, force: true });
-});
 
 beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'earshot-command-'));
@@ -55,7 +41,7 @@ export class Command {
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.#child = spawn(process.execPath, [path.join(compiled, 'src/main.js'), ...args], {
+    this.#child = spawn(process.execPath, [programFile(), ...args], {
       cwd: folder,
       // Nothing of ours: a PORT or a REDIS_URL out here would be a setting in there.
       env: { PATH: process.env['PATH'] ?? '', ...env },

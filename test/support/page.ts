@@ -13,11 +13,12 @@ import { actions } from '../../actions';
 import { commandDefaults, createConfig, type SettingsInput } from '../../src/config';
 import * as client from '../../src/client/node';
 import * as earshot from '../../src/index';
-import { root, type Block } from './documents';
+import type { Block } from './documents';
 import { eventually } from './eventually';
 import { Inbox } from './inbox';
 import { KeptLog } from './logger';
 import { tcpPeer, webSocketPeer, type Peer } from './peers';
+import { programFile } from './program';
 import { freshPrefix, sharedRedis } from './redis';
 import { run, Terminal } from './shell';
 import { StandIns } from './stand-ins';
@@ -26,9 +27,6 @@ import { commandsIn, joined, stepsIn } from './steps';
 /** Ports that the pages speak of. In a run each is some free one. */
 const PORTS = ['8080', '8081', '5000', '5001', '3000', '9100'] as const;
 const REDIS = 'redis://localhost:6379';
-
-/** What `npm start` and an installed `earshot` run, without the build. */
-const PROGRAM = `"${process.execPath}" --import "${path.join(root, 'node_modules/tsx/dist/loader.mjs')}" "${path.join(root, 'src/main.ts')}"`;
 
 type Serving = { close(): Promise<void> };
 type AsyncFunction = (...given: readonly unknown[]) => Promise<void>;
@@ -359,7 +357,8 @@ export class Page {
   // --- the run's addresses for the page's, and back ---
 
   #real(command: string): string {
-    const program = command.replace(/\bnpm ci && /, '').replace(/\bnpm start\b( --)?|\bnpx earshot\b/, PROGRAM);
+    const started = `"${process.execPath}" "${programFile()}"`;
+    const program = command.replace(/\bnpm ci && /, '').replace(/\bnpm start\b( --)?|\bnpx earshot\b/, () => started);
     return this.#values.real(program.replace(REDIS, sharedRedis())).replace(portsPattern, (port) => this.#port(port));
   }
 

@@ -9,7 +9,7 @@ import { buildSync } from 'esbuild';
 const [root, folder] = process.argv.slice(2);
 const parts = ['src', 'actions', 'middleware'];
 
-for (const part of [...parts, 'package.json']) {
+for (const part of [...parts, 'public', 'package.json']) {
   const filter = (from) => !from.endsWith('.ts');
   cpSync(path.join(root, part), path.join(folder, part), { recursive: true, filter });
 }
