@@ -580,8 +580,11 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
 
   describe('after its time', () => {
     const ttl = 300;
-    const gone = async (watcher: () => Promise<{ roomStatus: { members: string[] } }>, id: string): Promise<void> => {
-      await eventually(async () => !(await watcher()).roomStatus.members.includes(id));
+    type View = () => Promise<{ roomStatus: { members: string[] } }>;
+    /** Its record is written after it came in, so that it may outlive its place in the room. */
+    const gone = async ({ api }: ServerUnderTest, view: View, id: string): Promise<void> => {
+      await eventually(async () => !(await view()).roomStatus.members.includes(id));
+      await eventually(async () => !(await api.options.chat.store.client(id)));
     };
 
     test('a bearer is told so, and to connect again', async () => {
@@ -589,7 +592,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       const { session, id } = (await new HttpClient(server.url).post('connect')).body;
       const watcher = new HttpClient(server.url);
       await watcher.stream('ndjson');
-      await gone(() => watcher.ok('roomView'), id as string);
+      await gone(server, () => watcher.ok('roomView'), id as string);
       const answer = await ask(server, '/chat/?method=detailsView', { Authorization: `Bearer ${session as string}` });
       expect(refusal(answer)).toEqual([401, 'session_expired', 'Error: this session has expired; connect again']);
     });
@@ -600,7 +603,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       const { cursor } = await client.ok('messages');
       const watcher = new HttpClient(server.url);
       await watcher.stream('ndjson');
-      await gone(() => watcher.ok('roomView'), client.is);
+      await gone(server, () => watcher.ok('roomView'), client.is);
       await watcher.say('missed');
       const expired = { room: 'defaultRoom', reason: 'expired', lost: null };
       const back = await client.get('messages', { after: cursor });
@@ -622,8 +625,8 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       await watcher.stream('ndjson');
       for (const room of ['café/den', 'defaultRoom']) {
         if (room !== 'defaultRoom') await watcher.ok('roomAdd', { room });
-        await gone(() => watcher.ok('roomView', { room }), client.is);
-        await gone(() => watcher.ok('roomView', { room }), neighbour.is);
+        await gone(server, () => watcher.ok('roomView', { room }), client.is);
+        await gone(server, () => watcher.ok('roomView', { room }), neighbour.is);
       }
       expect((await client.ok('detailsView')).details).toMatchObject({ room: 'café/den', rooms: ['café/den'] });
       // The place in that room has gone with the record.
@@ -655,7 +658,7 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
 
       const watcher = new HttpClient(server.url);
       await watcher.stream('ndjson');
-      await gone(() => watcher.ok('roomView'), client.is);
+      await gone(server, () => watcher.ok('roomView'), client.is);
       closed = true;
       expect((await client.ok('detailsView')).details).toMatchObject({ id: client.is, room: 'defaultRoom' });
     });
