@@ -20,7 +20,8 @@ export async function diceBot(url: string, room: string): Promise<ChatClient> {
     if (heard.room !== room || sides === '' || Number(dice) > MOST_DICE) return;
     const rolls = rolled(Number(dice), Number(sides));
     const answer = { for: heard.from, rolls, total: rolls.reduce((sum, roll) => sum + roll, 0) };
-    // The id of what is answered makes a good key: after a crash and a restart it is still said once.
+    // The id of what is answered makes a good key: sent again, the answer is said once. A key counts for one client, so a
+    // bot that is to be the same one after a restart is given a `storage`.
     chat.say(answer, { room, key: heard.id }).catch((error: unknown) => console.error(error));
   });
   await chat.roomAdd(room);

@@ -149,16 +149,28 @@ function runWorkers(count: number): void {
 function greeting({ url, tcp, admin, config }: ChatServer): string {
   const listening = `earshot listening on ${url}${tcp ? ` (tcp ${tcp.host}:${String(tcp.port)})` : ''}\n`;
   if (config.commonWeb.httpClientMessageTTL === null) return listening;
-  const chat = `${url}chat/?method=`;
+  const reached = reachedBy(url, config.commonWeb.allowedHosts);
+  const chat = `${reached}chat/?method=`;
   const lines = [
     `curl -c jar -b jar "${chat}roomView"`,
     `curl -c jar -b jar "${chat}say&message=hello%20world"`,
     `curl -c jar -b jar "${chat}messages&wait=25"`,
     `curl -N "${chat}messages&stream=ndjson"`,
-    ...(tcp ? [`nc ${tcp.host} ${String(tcp.port)}`] : []),
+    ...(tcp ? [`nc ${tcp.host === '0.0.0.0' || tcp.host === '::' ? 'localhost' : tcp.host} ${String(tcp.port)}`] : []),
   ];
   const operator = admin && !cluster.isWorker ? `\nOperator's page: ${admin.url}\n` : '';
   return `${listening}\nTry:\n${lines.map((line) => `  ${line}\n`).join('')}${operator}`;
+}
+
+/** A server on all addresses of its machine is asked by a name, and by one that it answers to. */
+function reachedBy(url: string, allowedHosts: readonly string[] | null): string {
+  const address = new URL(url);
+  if (address.hostname !== '0.0.0.0' && address.hostname !== '[::]') return url;
+  const host = allowedHosts === null ? 'localhost' : allowedHosts[0];
+  if (host === undefined) return url;
+  if (/:\d+$/.test(host)) address.host = host;
+  else address.hostname = host;
+  return address.href;
 }
 
 main().catch((error: unknown) => {

@@ -7,17 +7,28 @@ import { errorCatalogue } from '../protocol/errors';
 type Labelled = Readonly<Record<string, number>>;
 
 const RESOLUTION = 20;
+/** ms: a scrape sees one to two of these. Prometheus asks every 15 s or 60 s. */
+const WINDOW = 60_000;
+/** Seconds by quantile; 1 is the most. */
+type Late = Readonly<Record<'0.5' | '0.99' | '1', number>>;
+const NEVER_LATE: Late = { '0.5': 0, '0.99': 0, '1': 0 };
 /** Told from the beginning, so that the first one of them is a rise. */
 const GAP_REASONS = { trimmed: 0, expired: 0, reset: 0, fork: 0 };
 const REFUSALS: Labelled = Object.fromEntries(Object.keys(errorCatalogue).map((code) => [code, 0]));
 
 export class Metrics {
   readonly registry = new Registry();
-  /** Of its own: what a scrape sees is everything since the last one. */
+  /** Of this window so far, and what the one before it has found: nobody who asks takes it from others who do. */
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
+  #lateBefore: Late = NEVER_LATE;
+  readonly #windows: NodeJS.Timeout;
 
   constructor(readonly status: NodeStatus) {
     this.#delay.enable();
+    this.#windows = setInterval(() => {
+      this.#lateBefore = this.#lateNow();
+      this.#delay.reset();
+    }, WINDOW).unref();
     const now = (): ReturnType<NodeStatus['now']> => status.now();
 
     this.#gauge('earshot_build_info', 'The release that runs.', () => ({ [now().version]: 1 }), 'version');
@@ -56,19 +67,23 @@ export class Metrics {
   }
 
   close(): void {
+    clearInterval(this.#windows);
     this.#delay.disable();
   }
 
-  #late(): Labelled {
-    const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - RESOLUTION / 1000);
-    const { max } = this.#delay;
-    const late = {
-      '0.5': seconds(this.#delay.percentile(50)),
-      '0.99': seconds(this.#delay.percentile(99)),
-      '1': seconds(max),
+  #late(): Late {
+    const [now, before] = [this.#lateNow(), this.#lateBefore];
+    return {
+      '0.5': Math.max(now['0.5'], before['0.5']),
+      '0.99': Math.max(now['0.99'], before['0.99']),
+      '1': Math.max(now['1'], before['1']),
     };
-    this.#delay.reset();
-    return late;
+  }
+
+  #lateNow(): Late {
+    const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - RESOLUTION / 1000);
+    const delay = this.#delay;
+    return { '0.5': seconds(delay.percentile(50)), '0.99': seconds(delay.percentile(99)), '1': seconds(delay.max) };
   }
 
   #gauge(name: string, help: string, read: () => number | Labelled, label?: string): void {

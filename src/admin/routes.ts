@@ -47,9 +47,14 @@ const after = z.string().optional().describe('the last one of the page before: i
 const match = z.string().default('').describe('part of a name');
 const publishInputs = z.object({
   room: z.string().optional().describe('where it is said; needed'),
-  message: z.unknown().optional().describe('any JSON value; needed'),
+  message: z.unknown().optional().describe('any JSON value but null and an empty text; needed'),
   from: z.string().min(1).max(100).optional().describe('in whose name; general.serverName when left out'),
-  key: z.string().min(1).max(64).optional().describe('says it once, however often it is sent within five minutes'),
+  key: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('says it once in this name, however often it is sent within five minutes'),
   roomMatchKey: z.string().optional().describe('only who has this attribute hears it'),
   roomMatchValue: z.coerce.string().optional().describe('and has it with this value'),
 });

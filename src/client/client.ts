@@ -99,7 +99,7 @@ export class ChatClient {
    */
   say(message: unknown, options: SayOptions = {}): Promise<Said> {
     const key = options.key ?? randomKey();
-    const said = this.#lastSay.then(() => this.#ask('say', { ...options, message, key }));
+    const said = this.#ask('say', { ...options, message, key }, this.#lastSay);
     this.#lastSay = said.catch(() => undefined);
     return said as Promise<Said>;
   }
@@ -142,8 +142,8 @@ export class ChatClient {
   }
 
   /** Any other action. It is asked for once: what it does a second time is not known here. @throws ChatError */
-  async action(name: string, params: object = {}): Promise<Readonly<Record<string, unknown>>> {
-    return (await this.#ask('action', { ...params, action: name })) as Readonly<Record<string, unknown>>;
+  action(name: string, params: object = {}): Promise<Readonly<Record<string, unknown>>> {
+    return this.#ask('action', { ...params, action: name }) as Promise<Readonly<Record<string, unknown>>>;
   }
 
   /** Ends it. What is under way is rejected with `closed`. */
@@ -158,29 +158,31 @@ export class ChatClient {
 
   // --- asking ---
 
-  async #ask(event: string, params: object): Promise<unknown> {
+  /** @param turn what has to be over first, in the same time */
+  async #ask(event: string, params: object, turn?: Promise<unknown>): Promise<unknown> {
     const until = performance.now() + this.#timeout;
+    await turn;
     /** As whom it may have been done, without an answer. A key counts for one client only. */
     let perhapsDoneBy: string | undefined;
     for (let failures = 0; ; failures += 1) {
       const known = this.#known;
       try {
-        this.#stop.signal.throwIfAborted();
-        if (!known) throw new ChatError('unreachable');
+        if (!known || this.#stop.signal.aborted) throw new ChatError('unreachable');
         if (event === 'say' && (perhapsDoneBy ?? this.id) !== this.id) throw new ChatError('outcome_unknown');
         return await this.#askOnce(event, params);
       } catch (error) {
         if (this.#stop.signal.aborted) throw new ChatError('closed');
         const forgotten = isForgotten(error);
-        const { code, retryAfter } = error as ChatError;
+        const { code, retryAfter = 0 } = error as ChatError;
         const asked = known && code !== 'chat_disabled';
-        if ((asked && event === 'action') || !(forgotten || isPassing(error))) throw error;
+        if ((event === 'action' && asked) || !(forgotten || isPassing(error))) throw error;
         if (asked && (code === 'unreachable' || code === 'outcome_unknown')) perhapsDoneBy ??= this.id;
-        const wait = backoff(this.#backoff, failures, retryAfter);
-        if (performance.now() + wait > until) throw error;
+        const left = until - performance.now();
+        if (retryAfter * 1000 >= left) throw error;
         // Where requests get no answer, a stream or a poll that is still silent may be as dead.
         if (forgotten || (code === 'unreachable' && !this.#keeper.link?.ask)) this.#keeper.reopen(error as ChatError);
         // Nobody waits longer than it takes: the server may say at any time who this is.
+        const wait = Math.min(backoff(this.#backoff, failures, retryAfter), left);
         await sleep(wait, this.#known ? this.#stop.signal : this.#saysWho.signal);
       }
     }
@@ -214,7 +216,7 @@ export class ChatClient {
       return (await this.#http.ask('detailsView', {})) as Details;
     };
     // Tabs that are opened together would each be given a cookie, and all but one be somebody whom no cookie names.
-    const details = cookies && !this.#known ? await alone(`earshot ${this.#http.chat.href}`, ask) : await ask();
+    const details = await (cookies && !this.#known ? alone(`earshot ${this.#http.chat.href}`, ask) : ask());
     this.#adopt(details);
     return details;
   }
@@ -311,9 +313,7 @@ export class ChatClient {
       if (document.visibilityState === 'visible') this.#keeper.hurry();
     };
     const { signal } = this.#stop;
-    addEventListener('online', hurry, { signal });
-    addEventListener('pageshow', hurry, { signal });
-    addEventListener('visibilitychange', hurry, { signal });
+    for (const event of ['online', 'pageshow', 'visibilitychange']) addEventListener(event, hurry, { signal });
   }
 }
 

@@ -354,7 +354,7 @@ export class Chat {
       roomTopic(room),
       { data, speaker: speaker.id, match },
       {
-        ...(key === undefined ? {} : { key: `${speaker.id}:${key}`, keyMs: CLIENT_KEY_MS }),
+        ...(key === undefined ? {} : { key: `${keeperOf(speaker)}:${key}`, keyMs: CLIENT_KEY_MS }),
         member: member ? speaker.id : undefined,
         create: !member && this.settings.createRoomsOnJoin,
       },
@@ -371,4 +371,9 @@ export class Chat {
     await this.rooms.putBack(new Set(rooms));
     this.tails.check();
   }
+}
+
+/** Whose keys are told from others' keys: a client's, or who it is said for where no client says it. */
+function keeperOf({ id, from }: Speaker): string {
+  return id === '' ? JSON.stringify(from) : id;
 }

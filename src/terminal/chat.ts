@@ -14,6 +14,9 @@ const HELP = `/join ROOM    into one more room, and speak there
 //TEXT        says TEXT with one / before it
 `;
 
+/** What goes on over several lines stands apart from what begins one: nobody speaks in another's name, or in ours. */
+const CONTINUED = '\n      | ';
+
 export async function chat(where: Where, terminal: Terminal): Promise<void> {
   const client = await participate(where, { presence: true });
   await new ChatTerminal(client, where.rooms[0] ?? client.rooms[0], terminal).run();
@@ -120,9 +123,9 @@ class ChatTerminal {
   }
 
   #heard({ room, from, message, sentAt }: Message): void {
-    const text = typeof message === 'string' ? message : JSON.stringify(message);
+    const lines = (typeof message === 'string' ? message : JSON.stringify(message)).split('\n');
     const time = new Date(sentAt).toTimeString().slice(0, 5);
-    this.#show(`${time} ${room === undefined ? '(to you)' : room} ${nameOf(from)}: ${text}`);
+    this.#show(`${time} ${room === undefined ? '(to you)' : room} ${nameOf(from)}: ${lines.join(CONTINUED)}`);
   }
 
   /** A word of ours, told from what others say. */

@@ -62,6 +62,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
         terminal.stdout.write(terminalHelp);
         return;
       }
+      if (positionals.length > 0 && positionals.join('') === '') throw new UsageError('there is nothing to say');
       const where = whereOf(values, values.room === undefined ? [] : [values.room]);
       await say(where, positionals, values.json ?? false, terminal);
     },

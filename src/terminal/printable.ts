@@ -2,7 +2,7 @@
 
 /** Control characters, and those that turn the direction of what follows them. Tabs and line ends are harmless. */
 // eslint-disable-next-line no-control-regex -- they are what it is about
-const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 

@@ -122,11 +122,16 @@ describe('publishing', () => {
     const { status, body } = await service.post('/api/publish', message);
     expect([status, body.status, body.room]).toEqual([200, 'OK', 'defaultRoom']);
     expect((await service.post('/api/publish', message)).body.id).toBe(body.id);
+    const other = await service.post('/api/publish', { ...message, from: 'weather' });
+    expect(other.body.id).not.toBe(body.id);
     const last = await service.post('/api/publish', { room: 'defaultRoom', message: 'and on' });
 
-    const heard = [await hearer.inbox.next(), await hearer.inbox.next()].map((line) => JSON.parse(line));
+    const heard = [await hearer.inbox.next(), await hearer.inbox.next(), await hearer.inbox.next()].map((line) =>
+      JSON.parse(line),
+    );
     expect(heard.map((one) => [one.message, one.from, one.id])).toEqual([
       [{ order: 7 }, 'billing', body.id],
+      [{ order: 7 }, 'weather', other.body.id],
       ['and on', 'earshot', last.body.id],
     ]);
     hearer.close();

@@ -50,15 +50,20 @@ describe.each(names.filter(isInstalled))('%s', (name) => {
     expect((await liar.data('detailsView')).remoteIP).toBe('127.0.0.1');
   });
 
-  test('a say that a node did not answer is not said again to the other one', async () => {
+  test.each([
+    ['a say', '/chat/?method=say&message=x'],
+    ['a say in other letters', '/chat/?method=s%61y&message=x'],
+    ['another method', '/chat/?method=roomLeave&room=x'],
+    ['an action', '/api/dice?sides=6'],
+  ])('%s that a node did not answer is not asked of the other one', async (_what, address) => {
     const [one, other] = [await Swallower.listen(), await Swallower.listen()];
     const front = await Front.start(name, [one, other]);
     // Connections to both, that are used again: a proxy may repeat what fails on such a one.
     await eventually(async () => (await fetch(`${front.url}/chat/?method=status`)).ok, 20_000);
     for (let count = 0; count < 6; count += 1) await fetch(`${front.url}/chat/?method=status`);
     // HAProxy hangs up as well, the others answer for it.
-    const { status } = await fetch(`${front.url}/chat/?method=say&message=x`).catch(() => ({ status: 502 }));
-    expect([status, one.says + other.says]).toEqual([502, 1]);
+    const { status } = await fetch(`${front.url}${address}`).catch(() => ({ status: 502 }));
+    expect([status, one.swallowed + other.swallowed]).toEqual([502, 1]);
   });
 });
 
@@ -69,15 +74,15 @@ afterEach(() => {
   swallowers.clear();
 });
 
-/** A node that cuts the line when somebody says something, instead of an answer, and is well otherwise. */
+/** A node that cuts the line instead of an answer, and is well when it is asked how it is. */
 class Swallower {
-  says = 0;
+  swallowed = 0;
   readonly #server = http.createServer((request, response) => {
-    if (!request.url?.includes('method=say')) {
+    if (request.url === '/readyz' || request.url?.includes('method=status')) {
       response.end('OK');
       return;
     }
-    this.says += 1;
+    this.swallowed += 1;
     request.socket.destroy();
   });
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { backoff } from '../../src/client/backoff';
+import { connect } from '../../src/client/node';
 import { Kept } from '../../src/client/kept';
 import { Keeper } from '../../src/client/keeper';
 import { ChatError } from '../../src/client/errors';
@@ -62,6 +63,23 @@ describe('waiting', () => {
     keeper.stop();
     await running;
   });
+});
+
+test('says are repeated for as long as was asked for, each from when it was called', async () => {
+  const timeout = 1500;
+  const nobody = (): Promise<never> => Promise.reject(new Error('nobody there'));
+  const client = connect('http://127.0.0.1:1/', { links: ['poll'], timeout, fetch: nobody });
+  const called = performance.now();
+  const ends = await Promise.all(
+    ['a', 'b', 'c', 'd'].map(async (message) => {
+      await expect(client.say(message)).rejects.toMatchObject({ code: 'unreachable' });
+      return performance.now() - called;
+    }),
+  );
+  client.close();
+  expect(Math.min(...ends)).toBeGreaterThanOrEqual(timeout - 5);
+  // One after the other, they would take three times as long again.
+  expect(Math.max(...ends)).toBeLessThan(3 * timeout);
 });
 
 describe('what was heard before', () => {
