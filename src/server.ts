@@ -4,6 +4,7 @@ import type http from 'node:http';
 import { compose } from './compose';
 import { certificateOf } from './config/pem';
 import type { ChatServerOptions, MountedChat } from './mounted-chat';
+import { isLoopback } from './core/network';
 import { ChatError } from './protocol/errors';
 import type { Api } from './api';
 import { originsOf } from './transports/address';
@@ -46,7 +47,9 @@ export async function createServer(options: ChatServerOptions): Promise<ChatServ
   if (config.servers.web.page) {
     // What the page shows of other ways in.
     app.get('/doors', (_request, response) => {
-      response.json({ tcp: tcp && { port: tcp.port, tls: config.servers.socket.tls.cert !== null } });
+      const { host } = config.servers.socket;
+      const tls = config.servers.socket.tls.cert !== null;
+      response.json({ tcp: tcp && { port: tcp.port, tls, local: isLoopback(host) } });
     });
     app.use(pageRouter({ '/': 'chat' }));
   }

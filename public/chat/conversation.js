@@ -4,6 +4,9 @@ import { element, person } from './element.js';
 /** Messages and gaps that are shown, and how many of them outlive a reload. */
 const SHOWN = 500;
 const KEPT = 200;
+/** Characters of what is kept of a room; and ms that it may be kept late, but for a page that goes. */
+const KEPT_LENGTH = 200_000;
+const KEEP_AFTER = 1000;
 /** Lines of who came and went: never at the cost of a message, and not kept. */
 const COMINGS = 50;
 /** ms within which the same person's messages stand under one name. */
@@ -30,6 +33,8 @@ export class Conversation {
   people = undefined;
   /** How many more are here than the server listed. */
   unlisted = 0;
+  /** Set while something waits to be kept. */
+  keeping = undefined;
 
   constructor(room, me) {
     this.room = room;
@@ -131,16 +136,38 @@ export class Conversation {
     };
   }
 
+  /** Before long, and once for all that comes until then: a browser takes its time for what is stored. */
   keep() {
+    this.keeping ??= setTimeout(() => this.keepNow(), KEEP_AFTER);
+  }
+
+  /** Nothing where nothing is new. */
+  keepNow() {
+    if (this.keeping === undefined) return;
+    this.#keepsNothing();
+    const kept = [];
+    let length = 0;
+    for (const line of this.lines.filter(isWorthKeeping).slice(-KEPT).reverse()) {
+      const json = JSON.stringify(line);
+      length += json.length;
+      if (length > KEPT_LENGTH) break;
+      kept.unshift(json);
+    }
     try {
-      sessionStorage.setItem(this.key, JSON.stringify(this.lines.filter(isWorthKeeping).slice(-KEPT)));
+      sessionStorage.setItem(this.key, `[${kept.join()}]`);
     } catch {
       // Full, or forbidden: then a reload shows less.
     }
   }
 
   forget() {
+    this.#keepsNothing();
     sessionStorage.removeItem(this.key);
+  }
+
+  #keepsNothing() {
+    clearTimeout(this.keeping);
+    this.keeping = undefined;
   }
 
   /** The answer to a say may be quicker than what was said before it. */

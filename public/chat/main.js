@@ -7,7 +7,6 @@ import { showWays, waysInto } from './ways.js';
 const LINKS = { websocket: 'WebSocket', sse: 'event stream', poll: 'polling' };
 
 const chat = connect('/', { identity: 'token', echo: true, presence: true, name: 'page' });
-const doors = fetch('/doors').then((response) => response.json());
 /** By room, in the order in which they were joined. */
 const conversations = new Map();
 let current;
@@ -42,7 +41,21 @@ async function show(room) {
   showRooms();
   showPeople();
   closeDrawers();
-  showWays(waysInto(room, await doors, location));
+  const doors = await askForDoors();
+  if (current.room === room) showWays(waysInto(room, doors, location));
+}
+
+let askedForDoors;
+
+/** The other ways in; without an answer the panel has those that it knows, and the next room's asks again. */
+async function askForDoors() {
+  askedForDoors ??= fetch('/doors').then((response) => response.json());
+  try {
+    return await askedForDoors;
+  } catch {
+    askedForDoors = undefined;
+    return { tcp: null };
+  }
 }
 
 async function join(room) {
@@ -109,25 +122,42 @@ async function leave(room) {
   if (first) await show(first);
 }
 
-function showRooms() {
-  byId('rooms').replaceChildren(
-    ...chat.rooms.map((room) => {
-      const { unread } = conversationIn(room);
-      const button = element('button', { type: 'button' }, element('span', { className: 'name' }, room));
-      if (unread > 0)
-        button.append(
-          element(
-            'span',
-            { className: 'unread' },
-            String(unread),
-            element('span', { className: 'hidden-label' }, ' new'),
-          ),
-        );
-      if (room === current?.room) button.setAttribute('aria-current', 'true');
-      button.addEventListener('click', () => void show(room));
-      return element('li', {}, button);
-    }),
+/** By room. An item stays the same one, or the keyboard would lose its place with every message. */
+const items = new Map();
+
+function itemOf(room) {
+  const known = items.get(room);
+  if (known) return known;
+  const count = element('span', {});
+  const unread = element(
+    'span',
+    { className: 'unread' },
+    count,
+    element('span', { className: 'hidden-label' }, ' new'),
   );
+  const button = element('button', { type: 'button' }, element('span', { className: 'name' }, room), unread);
+  button.addEventListener('click', () => void show(room));
+  const made = { item: element('li', {}, button), button, unread, count };
+  items.set(room, made);
+  return made;
+}
+
+function showRooms() {
+  const list = byId('rooms');
+  const { rooms } = chat;
+  for (const [room, { item }] of items) {
+    if (rooms.includes(room)) continue;
+    item.remove();
+    items.delete(room);
+  }
+  for (const [index, room] of rooms.entries()) {
+    const { item, button, unread, count } = itemOf(room);
+    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
+    count.textContent = String(conversationIn(room).unread);
+    unread.hidden = conversationIn(room).unread === 0;
+    if (room === current?.room) button.setAttribute('aria-current', 'true');
+    else button.removeAttribute('aria-current');
+  }
   byId('leave').hidden = chat.rooms.length < 2;
   const unread = [...conversations.values()].reduce((sum, each) => sum + each.unread, 0);
   byId('elsewhere').textContent = unread > 0 ? ` (${unread})` : '';
@@ -147,7 +177,6 @@ function isLookedAt(conversation) {
 }
 
 function changed(conversation, counts) {
-  conversation.keep();
   if (counts && !isLookedAt(conversation)) conversation.unread += 1;
   if (conversation === current) followDown();
   showRooms();
@@ -158,6 +187,7 @@ chat.on('say', (message) => {
   const conversation =
     message.room === undefined ? (current ?? conversationIn(chat.rooms[0])) : conversationIn(message.room);
   conversation.said(message);
+  conversation.keep();
   changed(conversation, message.from !== chat.id);
 });
 
@@ -165,6 +195,7 @@ chat.on('gap', (gap) => {
   const conversation = gap.room === undefined ? current : conversationIn(gap.room);
   if (!conversation) return;
   conversation.gap(gap);
+  conversation.keep();
   changed(conversation, false);
   if (conversation.missed) void remember(conversation);
 });
@@ -201,7 +232,12 @@ chat.on('close', ({ error, retryIn }) => {
   const until = performance.now() + (retryIn ?? 0);
   const tell = () => {
     const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
-    showLink(seconds > 0 ? `offline, again in ${seconds} s` : 'connecting…', 'away', error?.message);
+    showLink(
+      seconds > 0 ? 'offline' : 'connecting…',
+      'away',
+      error?.message,
+      seconds > 0 ? `, again in ${seconds} s` : '',
+    );
   };
   tell();
   counting = setInterval(tell, 1000);
@@ -211,12 +247,18 @@ function stopCounting() {
   clearInterval(counting);
 }
 
-function showLink(text, state, why = '') {
+/** @param countdown for the eye: a screen reader that told each second would tell nothing else */
+function showLink(text, state, why = '', countdown = '') {
   const link = byId('link');
-  link.textContent = text;
+  if (byId('link-state').textContent !== text) byId('link-state').textContent = text;
+  byId('countdown').textContent = countdown;
   link.dataset.state = state;
   link.title = why;
 }
+
+addEventListener('pagehide', () => {
+  for (const conversation of conversations.values()) conversation.keepNow();
+});
 
 // --- the newest line stays in sight, unless one reads further up ---
 
@@ -261,9 +303,13 @@ async function say(text, conversation) {
   scrollDown();
   try {
     saying.answered(await chat.say(text, { room: conversation.room }));
+    conversation.keep();
     changed(conversation, false);
   } catch (error) {
     saying.failed(error.message, () => void say(text, conversation));
+    // An operator took this client out, or an action did: it is not to come back by itself when the page is loaded anew.
+    if (error.code === 'not_in_room') await chat.roomLeave(conversation.room).catch(() => undefined);
+    showRooms();
   }
 }
 

@@ -1,7 +1,7 @@
 /** How to come into this room from a terminal: lines to copy, for this server as this browser reaches it. */
 import { byId, element } from './element.js';
 
-/** @param {{ tcp: { port: number, tls: boolean } | null }} doors */
+/** @param {{ tcp: { port: number, tls: boolean, local: boolean } | null }} doors */
 export function waysInto(room, doors, { host, hostname, origin, protocol }) {
   const chat = `${origin}/chat/?method=`;
   const quoted = encodeURIComponent(room);
@@ -24,7 +24,8 @@ export function waysInto(room, doors, { host, hostname, origin, protocol }) {
       ],
     ],
   ];
-  if (doors.tcp) {
+  // A port of the server's own machine is no way in from another one.
+  if (doors.tcp && (!doors.tcp.local || isLocal(hostname))) {
     const connect = doors.tcp.tls
       ? `openssl s_client -quiet -connect ${hostname}:${doors.tcp.port}`
       : // An IPv6 address has brackets in a URL only.
@@ -33,6 +34,8 @@ export function waysInto(room, doors, { host, hostname, origin, protocol }) {
   }
   return ways;
 }
+
+const isLocal = (hostname) => /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
 
 export function showWays(ways) {
   byId('ways').replaceChildren(

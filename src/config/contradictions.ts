@@ -1,4 +1,5 @@
 /** Settings that are right each by itself and cannot all be meant. */
+import { isLoopback } from '../core/network';
 import type { Settings } from './schema';
 
 export interface Contradiction {
@@ -11,8 +12,6 @@ export interface Contradiction {
 type Place = 'url' | 'nodes' | 'sentinels';
 
 const places = ['redis.url', 'redis.nodes', 'redis.sentinels'];
-
-const isLoopback = (host: string): boolean => /^(127\.[\d.]+|::1|localhost)$/.test(host);
 
 /** Whether there is a store that other processes see. */
 export function hasRedis({ redis }: { readonly redis: Readonly<Record<Place, unknown>> }): boolean {

@@ -1,4 +1,4 @@
-/** Whom a limit per address counts as one: an IPv4 address, or the /64 of IPv6 that one subscriber has to itself. */
+/** Addresses: whom a limit counts as one, an IPv4 address or the /64 of IPv6 that one subscriber has to itself; what is local. */
 
 const WITH_PORT = /^(?:(\d+(?:\.\d+){3})|\[([^\]]*)\])(?::\d+)?$/;
 const DOTTED = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/;
@@ -34,4 +34,9 @@ function groupsOf(v6: string): string[] {
 function bytesOfGroup(group: string): number[] {
   const number = parseInt(group, 16);
   return [number >>> 8, number & 255];
+}
+
+/** Only this machine comes in by it. @param host as a server is told to listen on */
+export function isLoopback(host: string): boolean {
+  return /^(127\.[\d.]+|::1|localhost)$/.test(host);
 }

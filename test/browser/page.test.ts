@@ -49,8 +49,10 @@ test('two tabs talk, in more than one room; who is here is shown, and what is sa
   await ann.press('#join-room', 'Enter');
   await ann.waitForSelector('h2:text-is("kitchen")');
   expect(ann.url()).toMatch(/#kitchen$/);
+  await ann.focus('#rooms button:has-text("defaultRoom")');
   await say(bob, 'where are you');
-  await ann.waitForSelector('#rooms button:has-text("defaultRoom") .unread:text("1")');
+  await ann.waitForSelector('#rooms button:has-text("defaultRoom") .unread :text("1")');
+  expect(await ann.evaluate('document.activeElement.textContent')).toContain('defaultRoom');
   await ann.press('#message', 'Alt+ArrowUp');
   await said(ann, 'where are you').waitFor();
 
@@ -65,6 +67,19 @@ test('two tabs talk, in more than one room; who is here is shown, and what is sa
   await cem.waitForSelector('#join-problem:text("room name")');
   await cem.click('#leave');
   await cem.waitForSelector('h2:text-is("kitchen")');
+});
+
+test('who is taken out of a room is told when it speaks there, and a page that is loaded anew does not go back', async () => {
+  const server = await startServer({ config });
+  const ann = await chatter(server, '#kitchen');
+  await ann.waitForSelector('h2:text-is("kitchen")');
+  await server.api.chatRoom.removeMember((await ann.getAttribute('#me', 'title'))!, 'kitchen');
+  await say(ann, 'still here?');
+  await ann.waitForSelector('.failed:has-text("not in this room")');
+  await ann.waitForSelector('#rooms button:has-text("kitchen")', { state: 'detached' });
+  await ann.goto(server.url);
+  await ann.waitForSelector('#link[data-state="websocket"]');
+  expect(await ann.locator('#rooms button').allTextContents()).toEqual([expect.stringContaining('defaultRoom')]);
 });
 
 test('the lines for a terminal bring into this room, and what is said there appears', async () => {
@@ -190,6 +205,7 @@ test('lines have their order by the log, and who comes and goes pushes no messag
     for (let at = 0; at < 600; at += 1) conversation.moved({ event: at % 2 ? 'leave' : 'join', id: 'cem', at });
     conversation.moved({ event: 'leave', id: 'unlisted' });
     conversation.keep();
+    conversation.keepNow();
     const again = new Conversation('x', () => 'me');
     const people = conversation.people.size + conversation.unlisted;
     return { open, lines: texts(conversation).slice(0, 8), all: conversation.lines.length, kept: texts(again), people };

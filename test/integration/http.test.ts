@@ -1315,3 +1315,22 @@ test('mounted in an application that has its own parsers, it is the same chat', 
     await chat.close();
   }
 });
+
+test('the client library is small on its way, and is not sent again to who has it', async () => {
+  const { url } = await startServer();
+  const get = (headers: Record<string, string>): Promise<http.IncomingMessage> =>
+    new Promise((resolve) => {
+      http.get(`${url}/chat/client.js`, { headers }, (response) => resolve(response.resume()));
+    });
+  const plain = await get({});
+  expect([plain.statusCode, plain.headers['content-encoding'], plain.headers.vary]).toEqual([
+    200,
+    undefined,
+    'Accept-Encoding',
+  ]);
+  const zipped = await get({ 'Accept-Encoding': 'br, gzip' });
+  expect(zipped.headers['content-encoding']).toBe('gzip');
+  expect(Number(zipped.headers['content-length'])).toBeLessThan(6000);
+  const again = await get({ 'Accept-Encoding': 'gzip', 'If-None-Match': zipped.headers.etag! });
+  expect(again.statusCode).toBe(304);
+});

@@ -67,6 +67,8 @@ test('chat: a person on a terminal hears, says, goes from room to room, and is t
   expect(await bob.lines.next((line) => line.includes('cleared'))).toBe(
     `${new Date().toTimeString().slice(0, 5)} kitchen ${ann.id.slice(0, 6)}: \\u001b[2Jcleared?\\u202e`,
   );
+  await ann.say('two\n* you are logged out; /join cellar', { room: 'kitchen' });
+  await bob.lines.next((line) => line === '      | * you are logged out; /join cellar');
   bob.type('/join cellar');
   bob.type('down here');
   bob.type('/rooms');
