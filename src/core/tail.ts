@@ -29,14 +29,6 @@ export const BATCH_ENTRIES = 512;
 const BATCHES = 256;
 /** Readers woken in one turn, so that a wave over 10,000 polls leaves room for everybody else. */
 const WAVE = 50;
-/**
- * After a wave, a log lets its readers rest for so many times as long as that took before it wakes them again: a quarter
- * of the time goes into waves at most, and what comes meanwhile goes out together, which costs next to nothing more. Who
- * is told one message now and then is told it at once.
- */
-const REST = 3;
-/** ms; what a message may be late by it. */
-const LONGEST_REST = 4;
 
 /** Asks the store once and judges the place; the way to read a log that nobody follows here. */
 export async function readBatch(store: Store, topic: Topic, after: EntryId, limit = BATCH_ENTRIES): Promise<Batch> {
@@ -63,8 +55,6 @@ export class Tail implements Follower {
   #waving = false;
   /** Something came since the wave began. */
   #moved = false;
-  /** By the steady clock. */
-  #restUntil = 0;
   #catchingUp = false;
   #again = false;
 
@@ -243,38 +233,31 @@ export class Tail implements Follower {
     return this.#ring[seq - this.#startSeq - 1]?.id === id || id === this.#start;
   }
 
-  /** Wakes the readers once for all that comes until they are woken. */
+  /** Wakes the readers once for all that comes until they are woken; one wave after the other. */
   #wave(): void {
     this.#moved = true;
     if (this.#waving) return;
     this.#waving = true;
-    const rest = this.#restUntil - performance.now();
-    // Timers count in whole milliseconds.
-    if (rest < 1) setImmediate(this.#wake);
-    else setTimeout(this.#wake, rest);
+    setImmediate(Tail.#wakes, this);
   }
 
-  readonly #wake = (): void => {
-    this.#moved = false;
-    this.#wakeFrom([...this.#readers], 0, 0);
+  /** One function for all tails: a client has one of its own, and there may be a hundred thousand. */
+  static readonly #wakes = (tail: Tail): void => {
+    tail.#moved = false;
+    tail.#wake([...tail.#readers], 0);
   };
 
-  /** @param spent ms that the wave has taken before this part of it */
-  #wakeFrom(readers: readonly Reader[], from: number, spent: number): void {
-    const began = performance.now();
+  #wake(readers: readonly Reader[], from: number): void {
     const to = Math.min(from + WAVE, readers.length);
     for (let index = from; index < to; index += 1) {
       const reader = readers[index];
       if (reader && this.#readers.has(reader)) reader.wake();
     }
-    const ended = performance.now();
-    const duration = spent + ended - began;
     if (to < readers.length) {
-      setImmediate(() => this.#wakeFrom(readers, to, duration));
+      setImmediate(() => this.#wake(readers, to));
       return;
     }
     this.#waving = false;
-    this.#restUntil = ended + Math.min(LONGEST_REST, REST * duration);
     if (this.#moved) this.#wave();
   }
 }

@@ -120,58 +120,23 @@ test('a reader is woken once for all that came in one turn; a thousand readers i
   expect(woken).toEqual(Array.from({ length: 999 }, (_, nth) => nth));
 });
 
-describe('after a wave', () => {
-  /** ms that waking its one reader takes. */
-  const WAVE = 1;
-  let wakes = 0;
-
-  beforeEach(() => {
-    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
-    wakes = 0;
-  });
-  afterEach(() => {
-    jest.useRealTimers();
-  });
-
-  const turns = async (): Promise<void> => {
-    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
-  };
-  const slowlyWoken = async (): Promise<Tail> => {
-    const tail = await tailsOf().acquire(
-      'room:x',
-      reader(() => {
-        wakes += 1;
-        jest.advanceTimersByTime(WAVE);
-      }),
-    );
-    jest.advanceTimersByTime(1000);
-    await told(store, 'room:x', 'first');
-    await turns();
-    expect(wakes).toBe(1);
-    return tail;
-  };
-
-  test('what comes within three times as long as it took is told together', async () => {
-    const tail = await slowlyWoken();
-    let last = '';
-    for (const text of ['a', 'b', 'c']) {
-      last = await told(store, 'room:x', text);
-      await turns();
-    }
-    expect(wakes).toBe(1);
-    jest.advanceTimersByTime(3 * WAVE);
-    await turns();
-    expect(wakes).toBe(2);
-    expect(tail.last).toBe(last);
-  });
-
-  test('what comes later is told at once', async () => {
-    await slowlyWoken();
-    jest.advanceTimersByTime(3 * WAVE);
-    await told(store, 'room:x', 'second');
-    await turns();
-    expect(wakes).toBe(2);
-  });
+test('what comes during a wave is told to those who are still to be woken, and to the others by one more wave', async () => {
+  const tails = tailsOf();
+  const seen = Array.from({ length: 120 }, (): string[] => []);
+  const comes = ['b', 'c', 'd'];
+  const readers = seen.map((places, nth) =>
+    reader(() => {
+      places.push(tail!.last);
+      // In the first slice: what is said now is there by the next one.
+      if (nth === 0) for (const text of comes.splice(0)) void told(store, 'room:x', text);
+    }),
+  );
+  const [tail] = await Promise.all(readers.map((each) => tails.acquire('room:x', each)));
+  const first = await told(store, 'room:x', 'a');
+  await eventually(() => seen.every((places) => places.length === 2));
+  const last = tail!.last;
+  expect(seen[0]).toEqual([first, last]);
+  expect(seen[119]).toEqual([last, last]);
 });
 
 test('what was not announced is found by the next look that the store answers, and readers are woken for it', async () => {
