@@ -308,7 +308,11 @@ async function say(text, conversation) {
   } catch (error) {
     saying.failed(error.message, () => void say(text, conversation));
     // An operator took this client out, or an action did: it is not to come back by itself when the page is loaded anew.
-    if (error.code === 'not_in_room') await chat.roomLeave(conversation.room).catch(() => undefined);
+    if (error.code === 'not_in_room') {
+      // The room in the address is joined by every page that is loaded with it, and when a link is back.
+      if (roomInAddress() === conversation.room) history.replaceState(null, '', location.pathname + location.search);
+      await chat.roomLeave(conversation.room).catch(() => undefined);
+    }
     showRooms();
   }
 }
@@ -361,6 +365,8 @@ addEventListener('keydown', (event) => {
   if (step === undefined || !current) return;
   event.preventDefault();
   const { rooms } = chat;
+  // Taken out of its only room, it is in none.
+  if (rooms.length === 0) return;
   void show(rooms[(rooms.indexOf(current.room) + step + rooms.length) % rooms.length]);
 });
 

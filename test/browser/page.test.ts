@@ -77,8 +77,8 @@ test('who is taken out of a room is told when it speaks there, and a page that i
   await say(ann, 'still here?');
   await ann.waitForSelector('.failed:has-text("not in this room")');
   await ann.waitForSelector('#rooms button:has-text("kitchen")', { state: 'detached' });
-  await ann.goto(server.url);
-  await ann.waitForSelector('#link[data-state="websocket"]');
+  await ann.reload();
+  await ann.waitForSelector('h2:text-is("defaultRoom")');
   expect(await ann.locator('#rooms button').allTextContents()).toEqual([expect.stringContaining('defaultRoom')]);
 });
 
