@@ -303,7 +303,8 @@ async function say(text, conversation) {
   scrollDown();
   try {
     saying.answered(await chat.say(text, { room: conversation.room }));
-    conversation.keep();
+    // The room may have been left meanwhile, and what was kept of it forgotten.
+    if (conversations.get(conversation.room) === conversation) conversation.keep();
     changed(conversation, false);
   } catch (error) {
     saying.failed(error.message, () => void say(text, conversation));
