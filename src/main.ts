@@ -4,6 +4,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { actions } from '../actions';
 import { middleware } from '../middleware';
 import { ConfigError, helpText, loadConfig, printConfig, type Config, type LoadedConfig } from './config';
+import { greeting } from './greeting';
 import type { Logger } from './core/logger';
 import { createLogger } from './logger';
 import { openFilesLimit } from './open-files';
@@ -62,8 +63,8 @@ async function start({ config: loaded }: LoadedConfig): Promise<void> {
       void server.close(config.limits.drain).finally(() => process.exit(1));
     });
   }
-  if (cluster.isWorker) process.send?.(greeting(server));
-  else process.stdout.write(greeting(server));
+  if (cluster.isWorker) process.send?.(greeting(server, false));
+  else process.stdout.write(greeting(server, true));
 }
 
 /** Without files to open, whoever comes next is not even refused: it waits, and so do the files that we need ourselves. */
@@ -144,33 +145,6 @@ function runWorkers(count: number): void {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   for (let index = 0; index < count; index += 1) fork(index);
-}
-
-function greeting({ url, tcp, admin, config }: ChatServer): string {
-  const listening = `earshot listening on ${url}${tcp ? ` (tcp ${tcp.host}:${String(tcp.port)})` : ''}\n`;
-  if (config.commonWeb.httpClientMessageTTL === null) return listening;
-  const reached = reachedBy(url, config.commonWeb.allowedHosts);
-  const chat = `${reached}chat/?method=`;
-  const lines = [
-    `curl -c jar -b jar "${chat}roomView"`,
-    `curl -c jar -b jar "${chat}say&message=hello%20world"`,
-    `curl -c jar -b jar "${chat}messages&wait=25"`,
-    `curl -N "${chat}messages&stream=ndjson"`,
-    ...(tcp ? [`nc ${tcp.host === '0.0.0.0' || tcp.host === '::' ? 'localhost' : tcp.host} ${String(tcp.port)}`] : []),
-  ];
-  const operator = admin && !cluster.isWorker ? `\nOperator's page: ${admin.url}\n` : '';
-  return `${listening}\nTry:\n${lines.map((line) => `  ${line}\n`).join('')}${operator}`;
-}
-
-/** A server on all addresses of its machine is asked by a name, and by one that it answers to. */
-function reachedBy(url: string, allowedHosts: readonly string[] | null): string {
-  const address = new URL(url);
-  if (address.hostname !== '0.0.0.0' && address.hostname !== '[::]') return url;
-  const host = allowedHosts === null ? 'localhost' : allowedHosts[0];
-  if (host === undefined) return url;
-  if (/:\d+$/.test(host)) address.host = host;
-  else address.hostname = host;
-  return address.href;
 }
 
 main().catch((error: unknown) => {

@@ -1,7 +1,9 @@
 /** The page: one participant per tab, its rooms, and what is said in them. */
 import { connect } from '/chat/client.js';
 import { Conversation } from './conversation.js';
+import { closeDrawers, openRooms } from './drawers.js';
 import { byId, element, person, shortName } from './element.js';
+import { followDown, scrollDown } from './newest.js';
 import { showWays, waysInto } from './ways.js';
 
 const LINKS = { websocket: 'WebSocket', sse: 'event stream', poll: 'polling' };
@@ -71,7 +73,7 @@ async function join(room) {
 /** A room that one does not get into, or out of: said where the rooms are, which on a narrow screen is a drawer. */
 function showProblem(room, { message }) {
   byId('join-problem').textContent = `${room}: ${message}`;
-  openDrawer(drawers[0]);
+  openRooms();
 }
 
 const isKnown = ({ people, missed }) => people !== undefined && !missed;
@@ -260,34 +262,6 @@ addEventListener('pagehide', () => {
   for (const conversation of conversations.values()) conversation.keepNow();
 });
 
-// --- the newest line stays in sight, unless one reads further up ---
-
-function isDown() {
-  const { scrollHeight, scrollTop, clientHeight } = byId('conversation');
-  return scrollHeight - scrollTop - clientHeight < 80;
-}
-
-let down = true;
-
-function followDown() {
-  if (down) scrollDown();
-  else byId('down').hidden = false;
-}
-
-function scrollDown() {
-  const conversation = byId('conversation');
-  conversation.scrollTop = conversation.scrollHeight;
-  byId('down').hidden = true;
-}
-
-byId('conversation').addEventListener('scroll', () => {
-  down = isDown();
-  if (down) byId('down').hidden = true;
-});
-byId('down').addEventListener('click', scrollDown);
-addEventListener('resize', () => {
-  if (down) scrollDown();
-});
 document.addEventListener('visibilitychange', () => {
   if (!current || document.visibilityState !== 'visible') return;
   current.unread = 0;
@@ -371,31 +345,4 @@ addEventListener('keydown', (event) => {
   void show(rooms[(rooms.indexOf(current.room) + step + rooms.length) % rooms.length]);
 });
 
-// --- on a narrow screen the panels are drawers ---
-
-const drawers = [
-  [byId('show-rooms'), byId('rooms-panel')],
-  [byId('show-people'), byId('people-panel')],
-];
-
-function closeDrawers() {
-  for (const [button, panel] of drawers) {
-    panel.classList.remove('open');
-    button.setAttribute('aria-expanded', 'false');
-  }
-}
-
-function openDrawer([button, panel]) {
-  closeDrawers();
-  panel.classList.add('open');
-  button.setAttribute('aria-expanded', 'true');
-}
-
-for (const [button, panel] of drawers) {
-  button.addEventListener('click', () => {
-    if (panel.classList.contains('open')) return closeDrawers();
-    openDrawer([button, panel]);
-    panel.querySelector('button, input')?.focus();
-  });
-}
 byId('conversation').addEventListener('click', closeDrawers);

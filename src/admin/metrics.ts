@@ -1,34 +1,20 @@
 /** What Prometheus reads: this node's own numbers, turned into metrics when somebody asks and not before. */
-import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { Counter, Gauge, Registry, type Metric } from 'prom-client';
 import type { NodeStatus } from '../node-status';
 import { errorCatalogue } from '../protocol/errors';
+import { LoopDelay } from './loop-delay';
 
 type Labelled = Readonly<Record<string, number>>;
 
-const RESOLUTION = 20;
-/** ms: a scrape sees one to two of these. Prometheus asks every 15 s or 60 s. */
-const WINDOW = 60_000;
-/** Seconds by quantile; 1 is the most. */
-type Late = Readonly<Record<'0.5' | '0.99' | '1', number>>;
-const NEVER_LATE: Late = { '0.5': 0, '0.99': 0, '1': 0 };
 /** Told from the beginning, so that the first one of them is a rise. */
 const GAP_REASONS = { trimmed: 0, expired: 0, reset: 0, fork: 0 };
 const REFUSALS: Labelled = Object.fromEntries(Object.keys(errorCatalogue).map((code) => [code, 0]));
 
 export class Metrics {
   readonly registry = new Registry();
-  /** Of this window so far, and what the one before it has found: nobody who asks takes it from others who do. */
-  readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
-  #lateBefore: Late = NEVER_LATE;
-  readonly #windows: NodeJS.Timeout;
+  readonly #delay = new LoopDelay();
 
   constructor(readonly status: NodeStatus) {
-    this.#delay.enable();
-    this.#windows = setInterval(() => {
-      this.#lateBefore = this.#lateNow();
-      this.#delay.reset();
-    }, WINDOW).unref();
     const now = (): ReturnType<NodeStatus['now']> => status.now();
 
     this.#gauge('earshot_build_info', 'The release that runs.', () => ({ [now().version]: 1 }), 'version');
@@ -58,7 +44,12 @@ export class Metrics {
     const malformed = 'Announcements that were thrown away as none of ours.';
     this.#counter('earshot_announcements_malformed_total', malformed, () => now().malformed);
 
-    this.#gauge('earshot_event_loop_delay_seconds', 'What the event loop was late by.', () => this.#late(), 'quantile');
+    this.#gauge(
+      'earshot_event_loop_delay_seconds',
+      'What the event loop was late by.',
+      () => this.#delay.late,
+      'quantile',
+    );
     this.#histogram('earshot_redis_call_duration_seconds', 'How long Redis took to answer.', () => now().redis);
 
     this.#counter('process_cpu_seconds_total', 'Processor time of this process.', cpuSeconds);
@@ -67,23 +58,7 @@ export class Metrics {
   }
 
   close(): void {
-    clearInterval(this.#windows);
-    this.#delay.disable();
-  }
-
-  #late(): Late {
-    const [now, before] = [this.#lateNow(), this.#lateBefore];
-    return {
-      '0.5': Math.max(now['0.5'], before['0.5']),
-      '0.99': Math.max(now['0.99'], before['0.99']),
-      '1': Math.max(now['1'], before['1']),
-    };
-  }
-
-  #lateNow(): Late {
-    const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - RESOLUTION / 1000);
-    const delay = this.#delay;
-    return { '0.5': seconds(delay.percentile(50)), '0.99': seconds(delay.percentile(99)), '1': seconds(delay.max) };
+    this.#delay.close();
   }
 
   #gauge(name: string, help: string, read: () => number | Labelled, label?: string): void {

@@ -152,6 +152,7 @@ describe('publishing', () => {
   test.each([
     ['no room', { message: 'x' }, 400, 'room_and_message_required'],
     ['no message', { room: 'defaultRoom' }, 400, 'room_and_message_required'],
+    ['null, which is no message', { room: 'defaultRoom', message: null }, 400, 'room_and_message_required'],
     ['no name of a room', { room: 'a b', message: 'x' }, 400, 'invalid_room_name'],
     ['a prototype', { room: '__proto__', message: 'x' }, 400, 'invalid_room_name'],
     ['an empty key', { room: 'defaultRoom', message: 'x', key: '' }, 400, 'invalid_parameter'],

@@ -68,11 +68,15 @@ describe('Dockerfile', () => {
     const health = dockerfile.find(({ name }) => name === 'HEALTHCHECK')?.rest ?? '';
     const [program = '', ...args] = JSON.parse(health.slice(health.indexOf('CMD') + 3)) as string[];
     expect(program).toBe('node');
-    const asked = args.map((text) => text.replace('8080', String(port)));
-    execFileSync(process.execPath, asked);
+    // The port as the settings choose it: a setting's own name goes before PORT, and an empty one is none.
+    const ask = (more: Record<string, string>): unknown =>
+      execFileSync(process.execPath, args, { env: { PATH: process.env['PATH'] ?? '', ...more }, stdio: 'ignore' });
+    ask({ PORT: String(port) });
+    ask({ PORT: '1', EARSHOT_SERVERS_WEB_PORT: String(port) });
+    ask({ PORT: String(port), EARSHOT_SERVERS_WEB_PORT: '' });
     command.signal('SIGTERM');
     expect(await command.ended).toBe(0);
-    expect(() => execFileSync(process.execPath, asked, { stdio: 'ignore' })).toThrow();
+    expect(() => ask({ PORT: String(port) })).toThrow();
   });
 });
 

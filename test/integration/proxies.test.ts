@@ -54,7 +54,9 @@ describe.each(names.filter(isInstalled))('%s', (name) => {
     ['a say', '/chat/?method=say&message=x'],
     ['a say in other letters', '/chat/?method=s%61y&message=x'],
     ['another method', '/chat/?method=roomLeave&room=x'],
+    ['a say beside what is no parameter of ours', '/chat/?METHOD=messages&method=say&message=x'],
     ['an action', '/api/dice?sides=6'],
+    ['an action with the name of a method', '/api/dice?sides=6&method=messages'],
   ])('%s that a node did not answer is not asked of the other one', async (_what, address) => {
     const [one, other] = [await Swallower.listen(), await Swallower.listen()];
     const front = await Front.start(name, [one, other]);

@@ -1,4 +1,6 @@
 /** Nobody becomes somebody else: what others see of a client, and what a stranger can do with it. */
+import { MemoryStore } from '../../src/store/memory-store';
+import { usualLimits } from '../support/stores';
 import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { Redis } from 'ioredis';
@@ -135,9 +137,11 @@ test('a token that was planted is not adopted, and one of another deployment is 
 });
 
 test('an unknown token and one of a client that has gone are told apart by nothing but our own mark in them', async () => {
-  const server = await startServer({ config: { commonWeb: { httpClientMessageTTL: 200 } } });
+  let later = 0;
+  const store = new MemoryStore(usualLimits, () => Date.now() + later);
+  const server = await startServer({ store });
   const [one, other] = [await connected(server), await connected(server)];
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  later = 24 * 3_600_000;
   const answers = [await one.get('detailsView'), await other.get('messages')];
   expect(answers.map(({ status, body }) => [status, body.code])).toEqual([
     [401, 'session_expired'],

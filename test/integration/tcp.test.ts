@@ -9,6 +9,7 @@ import { Conversation } from '../../src/transports/conversation';
 import { Gate, repeat } from '../compat/actions';
 import { makeCertificate, type Certificate } from '../support/certificate';
 import { eventually } from '../support/eventually';
+import { HurriedClock } from '../support/hurried-clock';
 import { startServer } from '../support/server';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
 
@@ -375,22 +376,13 @@ test('thousands of lines in one chunk are read as they are answered, all of them
 test('lines that need no answer keep nobody waiting: a chunk of them is read in several turns', async () => {
   const { tcpPort } = await startServer();
   const flood = await TcpClient.connect(tcpPort);
-  let turns = 0;
-  // As if each look at the clock were a millisecond later than the one before.
-  let now = performance.now();
-  const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 1));
-  const counting = (): void => {
-    turns += 1;
-    next = setImmediate(counting);
-  };
-  let next = setImmediate(counting);
+  const clock = new HurriedClock();
   try {
     flood.write('\n'.repeat(2000) + 'roomView\n');
     expect(await flood.responses.next()).toMatchObject({ messageCount: 1 });
-    expect(turns).toBeGreaterThan(100);
+    expect(clock.turns).toBeGreaterThan(100);
   } finally {
-    clearImmediate(next);
-    clock.mockRestore();
+    clock.stop();
   }
 });
 

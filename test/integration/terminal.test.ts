@@ -98,6 +98,13 @@ test('chat: lines of a script are said, and what fails ends it', async () => {
   expect([await wrong.code, wrong.stderr]).toEqual([1, 'earshot chat: there is no /dance; /help\n']);
 });
 
+test('say: a word that is empty is no message, and a script is told', async () => {
+  const { url } = await startServer();
+  const nothing = new Session('say', '--url', url, '');
+  expect(await nothing.code).toBe(2);
+  expect(nothing.stderr).toContain('there is nothing to say');
+});
+
 test('say: words, lines of the input, JSON; each answered with its place', async () => {
   // Who has said it goes at once, not after the grace of a link that broke.
   const { url } = await startServer({ config: { general: { reconnectGrace: 60_000 } } });

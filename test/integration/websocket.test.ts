@@ -9,6 +9,7 @@ import { Gate } from '../compat/actions';
 import { HttpClient } from '../support/http-client';
 import { WsClient, type Parsed } from '../support/clients';
 import { eventually } from '../support/eventually';
+import { HurriedClock } from '../support/hurried-clock';
 import { startServer } from '../support/server';
 import { usualLimits } from '../support/stores';
 
@@ -745,29 +746,18 @@ describe('thousands of frames in one read', () => {
   test('keep nobody waiting when they are no requests: they are looked at in several turns', async () => {
     const { url } = await startServer();
     const flood = await WsClient.connect(url);
-    let turns = 0;
-    const turnsOfRefusals = new Set<number>();
-    const refused = jest
-      .spyOn(Conversation.prototype, 'refuse')
-      .mockImplementation(() => void turnsOfRefusals.add(turns));
-    // As if each look at the clock were a millisecond later than the one before.
-    let now = performance.now();
-    const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 1));
-    const counting = (): void => {
-      turns += 1;
-      next = setImmediate(counting);
-    };
-    let next = setImmediate(counting);
+    const clock = new HurriedClock();
+    const turns = new Set<number>();
+    const refused = jest.spyOn(Conversation.prototype, 'refuse').mockImplementation(() => void turns.add(clock.turns));
     try {
       together(flood, () => {
         for (let nth = 0; nth < 2000; nth += 1) flood.socket.send('x');
         flood.send({ event: 'roomView' });
       });
       await eventually(() => flood.responses.all.some((answer) => answer['messageCount'] === 1));
-      expect(turnsOfRefusals.size).toBeGreaterThan(100);
+      expect(turns.size).toBeGreaterThan(100);
     } finally {
-      clearImmediate(next);
-      clock.mockRestore();
+      clock.stop();
       refused.mockRestore();
     }
   });

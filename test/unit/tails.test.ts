@@ -222,14 +222,22 @@ test('the busiest rooms are those in which most was said since the last look, th
 });
 
 test('what is followed is let go of some time after its last reader, and not while there is one', async () => {
-  const tails = tailsOf({ lingerMs: 30, checkMs: 20 });
-  const [one, other] = [reader(), reader()];
-  const tail = await tails.acquire('room:x', one);
-  expect(tails.acquireWarm('room:x', other)).toBe(tail);
-  tails.release(tail, one);
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  expect(tails.size).toBe(1);
-  tails.release(tail, other);
-  await eventually(() => tails.size === 0);
-  expect(tails.acquireWarm('room:x', other)).toBeUndefined();
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+  try {
+    const tails = tailsOf({ lingerMs: 3000, checkMs: 2000 });
+    const [one, other] = [reader(), reader()];
+    const tail = await tails.acquire('room:x', one);
+    expect(tails.acquireWarm('room:x', other)).toBe(tail);
+    tails.release(tail, one);
+    jest.advanceTimersByTime(10_000);
+    expect(tails.size).toBe(1);
+    tails.release(tail, other);
+    jest.advanceTimersByTime(2000);
+    expect(tails.size).toBe(1);
+    jest.advanceTimersByTime(4000);
+    expect(tails.size).toBe(0);
+    expect(tails.acquireWarm('room:x', other)).toBeUndefined();
+  } finally {
+    jest.useRealTimers();
+  }
 });
