@@ -242,3 +242,18 @@ test('on a phone the panels are drawers; everything has a name', async () => {
   expect(nameless).toEqual([]);
   expect(await page.evaluate('document.querySelectorAll("main, h1, h2").length')).toBe(3);
 });
+
+test('a long name and bad news have their place on a phone', async () => {
+  const server = await startServer({ config });
+  const long = `a-room-${'with-a-long-name-'.repeat(4)}`;
+  const page = await openPage(`${server.url}/#${long}`, /net::ERR|WebSocket connection|status of 40[13]/, {
+    viewport: { width: 360, height: 640 },
+  });
+  await page.waitForSelector(`h2:text-is("${long}")`);
+  await server.close();
+  await page.waitForSelector('#link-state:text("offline")');
+  const rights = await page.evaluate(
+    `['#show-people', '#say button'].map((each) => document.querySelector(each).getBoundingClientRect().right)`,
+  );
+  expect(Math.max(...(rights as number[]))).toBeLessThanOrEqual(360);
+});
