@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { bundleClient } from '../support/bundled-client';
-import { openPage } from '../support/chromium';
+import { openPage } from '../support/browser-page';
 import { WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { MeddlingProxy } from '../support/meddling-proxy';

@@ -5,8 +5,9 @@ import { readFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import express from 'express';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { actions, createChat, type MountedChat } from '../../src';
+import { launchChromium } from '../support/chromium';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { KeptLog } from '../support/logger';
@@ -17,11 +18,8 @@ let browser: Browser;
 const closing: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env['TEST_CHROMIUM'] ?? '/usr/bin/chromium',
-    // Names that are no loopback's: to a browser a site like any other, of plain HTTP.
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--host-resolver-rules=MAP *.test 127.0.0.1'],
-  });
+  // Names that are no loopback's: to a browser a site like any other, of plain HTTP.
+  browser = await launchChromium('--host-resolver-rules=MAP *.test 127.0.0.1');
 });
 afterAll(() => browser.close());
 afterEach(async () => {

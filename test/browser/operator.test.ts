@@ -1,7 +1,7 @@
 /** The operator's page in a browser: signing in, what it shows of two nodes, and what can be done with it. */
 import { z } from 'zod';
 import { defineAction } from '../../src';
-import { openPage } from '../support/chromium';
+import { openPage } from '../support/browser-page';
 import { WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { twoNodes } from '../support/nodes';

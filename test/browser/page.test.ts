@@ -7,7 +7,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 import { bundleClient } from '../support/bundled-client';
-import { openPage } from '../support/chromium';
+import { openPage } from '../support/browser-page';
 import { WsClient } from '../support/clients';
 import { eventually } from '../support/eventually';
 import { startServer, type ServerUnderTest } from '../support/server';

@@ -1,6 +1,6 @@
 /** The generated browser clients where they belong: in a page, with a browser's cookies, Origin and sockets. */
-import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
+import { launchChromium } from '../support/chromium';
 import { startServer } from '../support/server';
 import { counting, generatedScript, numbering } from './generations';
 import type { Generation } from './generations';
@@ -10,10 +10,7 @@ jest.setTimeout(60_000);
 let browser: Browser | undefined;
 
 beforeAll(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env['TEST_CHROMIUM'] ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-dev-shm-usage'],
-  });
+  browser = await launchChromium();
 });
 
 afterAll(() => browser?.close());

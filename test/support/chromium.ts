@@ -1,35 +1,40 @@
-/** A real Chromium, one for a test file, and pages of it whose every complaint fails the test. */
-import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+/** A real Chromium. */
+import { chromium, type Browser } from 'playwright-core';
 
-let browser: Browser | undefined;
-const complaints: string[] = [];
+/** What is drawn around a page that nobody looks at, and costs more than the page: a process for each window. */
+const aroundThePage = [
+  'WebUIOmniboxPopup',
+  'WebUIOmniboxAimPopup',
+  'WebUIOmniboxFullPopup',
+  'SpareRendererForSitePerProcess',
+];
 
-beforeAll(async () => {
-  browser = await chromium.launch({
+/** Playwright's own: Chromium goes by the last list that it is given. */
+const asPlaywright = [
+  'AimEnabled',
+  'AvoidCorsURLLoaderRestartOnRedirect',
+  'AvoidUnnecessaryBeforeUnloadCheckSync',
+  'DestroyProfileOnBrowserClose',
+  'HttpsFirstBalancedModeAutoEnable',
+  'HttpsUpgrades',
+  'LensOverlay',
+  'MediaRouter',
+  'NetworkTimeServiceQuerying',
+  'OptimizationHints',
+  'PaintHolding',
+  'PreconnectToSearch',
+  'ThirdPartyStoragePartitioning',
+];
+
+/** To be closed by whoever asks. */
+export async function launchChromium(...more: readonly string[]): Promise<Browser> {
+  return chromium.launch({
     executablePath: process.env['TEST_CHROMIUM'] ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+    args: [
+      '--no-sandbox',
+      '--disable-dev-shm-usage',
+      `--disable-features=${[...aroundThePage, ...asPlaywright].join(',')}`,
+      ...more,
+    ],
   });
-});
-
-afterEach(async () => {
-  await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
-  expect(complaints.splice(0)).toEqual([]);
-});
-
-afterAll(() => browser?.close());
-
-/** @param expected what the browser may complain of: answers that the test asks for, such as a 401 */
-export async function openPage(url: string, expected = /^$/, options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser!.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  const complain = (what: string): void => {
-    if (!expected.test(what)) complaints.push(what);
-  };
-  page.on('pageerror', (error) => complain(String(error)));
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complain(message.text());
-  });
-  await page.goto(url);
-  return page;
 }

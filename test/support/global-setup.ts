@@ -1,4 +1,4 @@
-/** One Redis for the whole run, on a unix socket, that dies with us. */
+/** One folder for the whole run, and one Redis on a unix socket in it, that dies with us. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
@@ -6,22 +6,28 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 declare global {
-  var testRedis: { readonly process: ChildProcess; readonly folder: string } | undefined;
+  var testRun: { readonly folder: string; readonly redis: ChildProcess | undefined } | undefined;
 }
 
 export default async function globalSetup(): Promise<void> {
-  // Jest may call this once per project; a TEST_REDIS from outside is somebody's own Redis, used as it is.
-  if (process.env['TEST_REDIS']) return;
-
+  // Jest calls this once for each project.
+  if (globalThis.testRun) return;
   const folder = mkdtempSync(path.join(tmpdir(), 'earshot-test-'));
+  globalThis.testRun = { folder, redis: await startRedis(folder) };
+  process.env['TEST_RUN_FOLDER'] = folder;
+}
+
+async function startRedis(folder: string): Promise<ChildProcess | undefined> {
+  // From outside: somebody's own Redis, used as it is.
+  if (process.env['TEST_REDIS']) return undefined;
   const socket = path.join(folder, 'redis.sock');
   const server = process.env['TEST_REDIS_SERVER'] ?? 'redis-server';
   const redis = [server, '--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder];
   // An aborted run would otherwise leave Redis behind, and with our standard output the shell would wait for ever.
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...redis], { stdio: ['ignore', 'pipe', 'ignore'] });
   await ready(child);
-  globalThis.testRedis = { process: child, folder };
   process.env['TEST_REDIS'] = socket;
+  return child;
 }
 
 function ready(child: ChildProcess): Promise<void> {

@@ -1,14 +1,16 @@
-/** Ends the Redis that global-setup started, and removes its folder. */
+/** Ends the Redis that global-setup started, and removes the run's folder. */
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 
 export default async function globalTeardown(): Promise<void> {
-  const redis = globalThis.testRedis;
-  if (!redis) return;
-  globalThis.testRedis = undefined;
-  delete process.env['TEST_REDIS'];
-  const ended = redis.process.exitCode === null ? once(redis.process, 'exit') : undefined;
-  redis.process.kill('SIGKILL');
-  await ended;
-  rmSync(redis.folder, { recursive: true, force: true });
+  const run = globalThis.testRun;
+  if (!run) return;
+  globalThis.testRun = undefined;
+  if (run.redis) {
+    delete process.env['TEST_REDIS'];
+    const ended = run.redis.exitCode === null ? once(run.redis, 'exit') : undefined;
+    run.redis.kill('SIGKILL');
+    await ended;
+  }
+  rmSync(run.folder, { recursive: true, force: true });
 }
