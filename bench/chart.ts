@@ -10,6 +10,7 @@ const COLOURS: Record<Kind, string> = {
   ws: '#9aa5b1',
   'ws-framed': '#7b8794',
   'ws-joined': '#52606d',
+  http: '#3e4c59',
 };
 const WIDTH = 760;
 const LEFT = 330;

@@ -16,6 +16,7 @@ export const names: Record<Kind, string> = {
   ws: '`ws`, send each',
   'ws-framed': '`ws`, framed once',
   'ws-joined': '`ws`, joined per turn',
+  http: '`node:http`',
 };
 const kinds = Object.keys(names) as Kind[];
 

@@ -57,6 +57,7 @@ const webSocketOf: Record<Kind, WireName> = {
   ws: 'bare',
   'ws-framed': 'bare',
   'ws-joined': 'bare',
+  http: 'bare',
   nchan: 'nchan',
 };
 const publisherOf = (kind: Kind): WireName => (kind === 'nchan' ? 'nchan-publisher' : webSocketOf[kind]);
@@ -209,7 +210,7 @@ const polls: Scenario[] = [
   ...perCpuSecond,
   id,
   title,
-  servers: memory('earshot', 'nchan', 'socketio'),
+  servers: memory('earshot', 'nchan', 'socketio', 'http'),
   ...(quick ? { quick: ['earshot', 'nchan', 'socketio'] as const } : {}),
   run: talking((kind) => ({ ...how, hearers, wire: pollWireOf(kind) })),
 }));
@@ -218,10 +219,10 @@ const says: Scenario[] = [
   {
     id: 'say-redis',
     title: 'Saying over HTTP, with Redis',
-    servers: redis(1, 'earshot', 'nchan', 'actionhero'),
+    servers: redis(1, 'earshot', 'nchan', 'actionhero', 'http'),
     quick: true,
   },
-  { id: 'say-memory', title: 'Saying over HTTP, in memory', servers: memory('earshot', 'nchan'), quick: false },
+  { id: 'say-memory', title: 'Saying over HTTP, in memory', servers: memory('earshot', 'nchan', 'http'), quick: false },
 ].map(({ id, title, servers, quick }) => ({
   id,
   title: `${title} (ActionHero: its status action)`,
@@ -258,7 +259,7 @@ const idle: Scenario[] = [
   {
     id: 'idle-poll',
     title: 'Memory per parked poll',
-    kinds: ['earshot', 'nchan', 'socketio'] as const,
+    kinds: ['earshot', 'nchan', 'socketio', 'http'] as const,
     wire: pollWireOf,
   },
   {

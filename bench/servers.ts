@@ -8,7 +8,7 @@ import { Redis } from 'ioredis';
 import type { Target } from './load/wire';
 import { family } from './processes';
 
-export type Kind = 'earshot' | 'socketio' | 'actionhero' | 'ws' | 'ws-framed' | 'ws-joined' | 'nchan';
+export type Kind = 'earshot' | 'socketio' | 'actionhero' | 'ws' | 'ws-framed' | 'ws-joined' | 'http' | 'nchan';
 
 export interface ServerSpec {
   /** The last is for what it loses, and not for how fast it is. */
@@ -126,6 +126,8 @@ export class Servers {
         return script('ws.cjs', { FRAMED: '1' });
       case 'ws-joined':
         return script('ws.cjs', { JOINED: '1' });
+      case 'http':
+        return script('http.cjs', redisUrl === undefined ? {} : { REDIS_URL: redisUrl });
       case 'actionhero':
         return script(
           'actionhero.cjs',

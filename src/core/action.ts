@@ -35,30 +35,36 @@ export interface ActionDefinition<I extends z.ZodObject, Api> {
 
 /** An action whose inputs are nobody's business but its own. */
 export interface Action<Api = unknown> extends Omit<ActionDefinition<z.ZodObject, Api>, 'run'> {
-  /** @throws ChatError invalid_parameter, and whatever the action throws */
+  /**
+   * What the action returns, be it a promise.
+   * @throws ChatError invalid_parameter, and whatever the action throws
+   */
   readonly perform: (
     params: Readonly<Record<string, unknown>>,
     context: Omit<ActionContext<z.ZodObject, Api>, 'params' | 'connection'>,
-  ) => Promise<unknown>;
+  ) => unknown;
+}
+
+/** What an action is given; the connection is made for those that look at it. */
+class Call<I extends z.ZodObject, Api> implements ActionContext<I, Api> {
+  constructor(
+    readonly params: z.output<I>,
+    readonly client: Client,
+    readonly api: Api,
+    readonly httpMethod: string | undefined,
+  ) {}
+
+  get connection(): ChatConnection {
+    return this.client.connection;
+  }
 }
 
 export function defineAction<I extends z.ZodObject, Api>(definition: ActionDefinition<I, Api>): Action<Api> {
   const { run, ...rest } = definition;
   return {
     ...rest,
-    // A throw and a rejection are the same to whoever asked.
     perform: (params, { client, api, httpMethod }) =>
-      Promise.resolve(params).then((given) =>
-        run({
-          params: parseInputs(definition.inputs, given),
-          client,
-          get connection() {
-            return client.connection;
-          },
-          api,
-          httpMethod,
-        }),
-      ),
+      run(new Call(parseInputs(definition.inputs, params), client, api, httpMethod)),
   };
 }
 

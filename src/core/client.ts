@@ -63,9 +63,9 @@ export class Client {
     return this.#opened.connection;
   }
 
-  /** Resolves once every attribute that an action set is in the store. */
-  async flush(): Promise<void> {
-    await this.#opened?.flush();
+  /** Resolves once every attribute that an action set is in the store; undefined when none was. */
+  flush(): Promise<void> | undefined {
+    return this.#opened?.flush();
   }
 
   get id(): string {

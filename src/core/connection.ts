@@ -137,15 +137,15 @@ export class OpenConnection {
 
   set(key: string, value: unknown): Promise<void> {
     this.assign(key, value);
-    return this.flush();
+    return this.flush() ?? Promise.resolve();
   }
 
-  /** Resolves once every attribute assigned so far is in the store. */
-  async flush(): Promise<void> {
+  /** Resolves once every attribute assigned so far is in the store; undefined when there is none that is not. */
+  flush(): Promise<void> | undefined {
     const attributes = this.#assigned;
-    if (!attributes) return;
+    if (!attributes) return undefined;
     this.#assigned = undefined;
-    await this.chat.setAttributes(this.session, attributes);
+    return this.chat.setAttributes(this.session, attributes);
   }
 
   /** What `console.log(connection)` shows: of a proxy it would be what is behind it. */

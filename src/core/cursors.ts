@@ -18,6 +18,20 @@ export function cursorOf({ tokens }: Marks, places: ReadonlyMap<Topic, EntryId>)
   return encodeCursor(marked);
 }
 
+/** Cursors read lately: clients of one room who have heard the same bring the same. */
+const read = new Map<string, ReadonlyMap<string, EntryId>>();
+const READ = 64;
+
+function decoded(cursor: string): ReadonlyMap<string, EntryId> {
+  let marked = read.get(cursor);
+  if (!marked) {
+    marked = decodeCursor(cursor);
+    if (read.size >= READ) read.clear();
+    read.set(cursor, marked);
+  }
+  return marked;
+}
+
 /**
  * The places that a cursor gives in the logs that this client hears; of other logs it may speak, and is not listened to.
  * A client may also write them itself: `{"<room>":"<id>"}`.
@@ -38,7 +52,7 @@ export function placesOf(
     }
     return places;
   }
-  const marked = decodeCursor(after);
+  const marked = decoded(after);
   const take = (topic: Topic): void => {
     const place = marked.get(tokens.mark(topic));
     if (place !== undefined) places.set(topic, place);

@@ -39,22 +39,27 @@ export class Reading {
     return this.options.after !== undefined && this.options.after !== '';
   }
 
-  /** Rejects with `invalid_parameter` when `after` is no cursor. */
-  async open(session: Session, places: ReadonlyMap<Topic, EntryId>, follow: boolean): Promise<Feed> {
+  /** At once when all that it reads is known here. Rejects with a ChatError when a log cannot be read. */
+  open(session: Session, places: ReadonlyMap<Topic, EntryId>, follow: boolean): Feed | Promise<Feed> {
     const { client, options } = this;
     const { chat } = client;
     const echo = options.echo ?? chat.settings.echo;
     const feed = new Feed(chat, { session, client, echo }, { presence: options.presence ?? false, follow });
-    try {
-      await feed.start(places);
-    } catch (error) {
-      feed.close();
-      throw error;
-    }
-    return feed;
+    const starting = feed.start(places);
+    if (!starting) return feed;
+    return starting.then(
+      () => feed,
+      (error: unknown) => {
+        feed.close();
+        throw error;
+      },
+    );
   }
 
-  /** The places that `after` names. */
+  /**
+   * The places that `after` names.
+   * @throws ChatError invalid_parameter when it is no cursor
+   */
   get places(): ReadonlyMap<Topic, EntryId> {
     const { client, options } = this;
     return options.after ? placesOf(client.chat, client.session, options.after) : new Map();

@@ -85,14 +85,16 @@ export class Sessions {
     return sessions;
   }
 
-  /** The client's session, or undefined when there is no record of it. */
-  async load(id: string): Promise<Session | undefined> {
+  /** The client's session, at once when it is live, or undefined when there is no record of it. */
+  load(id: string): Session | Promise<Session | undefined> {
     const live = this.#up.get(id);
-    if (live) {
-      // It has come back, be it that its first request still waits here.
-      live.session.isNew = false;
-      return live.session;
-    }
+    if (!live) return this.#read(id);
+    // It has come back, be it that its first request still waits here.
+    live.session.isNew = false;
+    return live.session;
+  }
+
+  async #read(id: string): Promise<Session | undefined> {
     const record = await this.options.store.client(id);
     if (!record) return undefined;
     const session = new Session(id);
@@ -143,24 +145,29 @@ export class Sessions {
   }
 
   /** The client's live session: this one, followed from now on, or the one that was live before it. */
-  async live(session: Session): Promise<Session> {
-    return (await this.#goLive(session)).session;
+  live(session: Session): Session | Promise<Session> {
+    return this.#up.get(session.id)?.session ?? this.#goLive(session).then((live) => live.session);
+  }
+
+  /** Lets `hearer` hear for the client; what holds the client in its rooms is another. */
+  listen(session: Session, hearer: Hearer): Session | Promise<Session> {
+    const live = this.#up.get(session.id);
+    return live ? this.#add(live, hearer) : this.#goLive(session).then((gone) => this.#add(gone, hearer));
+  }
+
+  #add(live: Live, hearer: Hearer): Session {
+    live.idleSince = undefined;
+    live.session.hearers = [...live.session.hearers, hearer];
+    return live.session;
   }
 
   /**
-   * Lets `hearer` hear for the client.
-   * @param held where this node's lease holds it already
+   * Lets `hearer` hear for the client, and this node's lease hold it in its rooms meanwhile.
+   * @param held where the lease holds it already
    */
-  async attach(
-    session: Session,
-    hearer: Hearer,
-    hold: boolean,
-    held: ReadonlyMap<string, HeardRoom> = new Map(),
-  ): Promise<Session> {
+  async attach(session: Session, hearer: Hearer, held: ReadonlyMap<string, HeardRoom> = new Map()): Promise<Session> {
     const live = await this.#goLive(session);
-    live.idleSince = undefined;
-    live.session.hearers = live.session.hearers.concat(hearer);
-    if (!hold) return live.session;
+    this.#add(live, hearer);
     clearTimeout(live.grace);
     const isFirst = live.holds === 0 && live.grace === undefined;
     live.grace = undefined;

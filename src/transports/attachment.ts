@@ -64,7 +64,7 @@ export class Attachment {
     const client = new Client(chat, session, this.participant.peerOf(session.id), rates);
     const listener = { session, client, echo: echo ?? chat.settings.echo };
     const pusher = new Pusher(chat, link, listener, presence);
-    await chat.sessions.attach(session, pusher, true, held);
+    await chat.sessions.attach(session, pusher, held);
     // Only now: who becomes what it is already shall not leave its rooms in between.
     this.#release(true);
     const attached = { client, pusher };

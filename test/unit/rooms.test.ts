@@ -20,7 +20,7 @@ describe('a client that is put into a room', () => {
   test('is held there by this node when it is connected here, and only then', async () => {
     const chat = await startChat();
     const [ann, bob] = [await person(chat, 'web'), await person(chat, 'web')];
-    await chat.sessions.attach(ann.session, hearer(), true);
+    await chat.sessions.attach(ann.session, hearer());
     const join = jest.spyOn(chat.store, 'join');
     for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
     const nodes = join.mock.calls.map(([{ holders }]) => holders.filter((holder) => 'node' in holder));
@@ -86,9 +86,9 @@ describe('a node holds a client in its rooms', () => {
     const chat = await startChat();
     const ann = await person(chat);
     const [one, other, poll] = [hearer(), hearer(), hearer()];
-    const session = await chat.sessions.attach(ann.session, one, true);
-    await chat.sessions.attach(session, other, true);
-    await chat.sessions.attach(session, poll, false);
+    const session = await chat.sessions.attach(ann.session, one);
+    await chat.sessions.attach(session, other);
+    await chat.sessions.listen(session, poll);
     const release = jest.spyOn(chat.store, 'release');
     chat.sessions.detach(session, poll, { held: false, clean: true });
     chat.sessions.detach(session, one, { held: true, clean: true });
@@ -107,8 +107,8 @@ describe('a node holds a client in its rooms', () => {
     const chat = await startChat({ settings: { reconnectGrace: 60_000 } });
     const [ann, bob] = [await person(chat), await person(chat)];
     const [anns, bobs] = [hearer(), hearer()];
-    await chat.sessions.attach(ann.session, anns, true);
-    await chat.sessions.attach(bob.session, bobs, true);
+    await chat.sessions.attach(ann.session, anns);
+    await chat.sessions.attach(bob.session, bobs);
     chat.sessions.detach(ann.session, anns, { held: true, clean: false });
     chat.sessions.detach(bob.session, bobs, { held: true, clean: true });
     await eventually(async () => !(await members(chat, 'defaultRoom')).includes(bob.session.id));
@@ -118,7 +118,7 @@ describe('a node holds a client in its rooms', () => {
     const abrupt = await startChat({ settings: { reconnectGrace: 0 } });
     const cat = await person(abrupt);
     const cats = hearer();
-    await abrupt.sessions.attach(cat.session, cats, true);
+    await abrupt.sessions.attach(cat.session, cats);
     abrupt.sessions.detach(cat.session, cats, { held: true, clean: false });
     await eventually(async () => (await members(abrupt, 'defaultRoom')).length === 0);
   });
@@ -129,7 +129,7 @@ describe('a live session', () => {
     const store = new MemoryStore(limits);
     const chat = await startChat({ store });
     const ann = await person(chat);
-    await chat.sessions.attach(ann.session, hearer(), true);
+    await chat.sessions.attach(ann.session, hearer());
     const reads = jest.spyOn(store, 'client');
     await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
     await chat.rooms.leave(ann.session, ann.connection, 'kitchen');

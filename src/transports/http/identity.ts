@@ -34,6 +34,14 @@ export interface Identified {
 
 type OurToken = Extract<TokenReading, { readonly outcome: 'ours' }>;
 
+/** What a request shows of who it is from; read once for all that asks. */
+export interface Shown {
+  readonly bearer: TokenReading | undefined;
+  /** Our cookie, when it is one. */
+  readonly cookie: string | undefined;
+  readonly cookieReading: OurToken | undefined;
+}
+
 export const ACK_COOKIE = 'chatAck';
 export const ROOM_COOKIE = '__room';
 
@@ -52,15 +60,14 @@ const BIRTHS = 1_000_000;
 export class Identity {
   constructor(readonly options: IdentityOptions) {}
 
-  /** The request would be known by what its kind of client sends, so nothing but its shape protects it. */
-  isLookalike(request: IncomingMessage): boolean {
-    return this.options.onlyStaticElements && this.isStranger(request);
+  shown(request: IncomingMessage): Shown {
+    const cookie = requestCookie(request, this.options.cookieKey);
+    return { bearer: this.#bearer(request), cookie, cookieReading: this.#ours(cookie) };
   }
 
-  /** Nothing of ours says who it is. */
-  isStranger(request: IncomingMessage): boolean {
-    if (this.#bearer(request)?.outcome === 'ours') return false;
-    return this.#ours(this.#sessionCookie(request)) === undefined;
+  /** The request would be known by what its kind of client sends, so nothing but its shape protects it. */
+  isLookalike(shown: Shown): boolean {
+    return this.options.onlyStaticElements && isStranger(shown);
   }
 
   /**
@@ -68,34 +75,27 @@ export class Identity {
    * cookie is set
    * @throws ChatError session_unknown, session_expired, too_many_requests
    */
-  async identify(request: IncomingMessage, params: Params, anonymous: boolean): Promise<Identified> {
-    const bearer = this.#bearer(request);
+  identify(
+    request: IncomingMessage,
+    params: Params,
+    { bearer, cookie, cookieReading }: Shown,
+    anonymous: boolean,
+  ): Identified | Promise<Identified> {
     if (bearer?.outcome === 'forged') throw new ChatError('session_unknown');
     if (bearer?.outcome === 'ours') {
-      const session = await this.#bearerSession(bearer, this.#peer(request, params, bearer.id));
+      const session = this.options.chat.sessions.load(bearer.id);
+      if (session instanceof Promise) return this.#byBearer(request, params, bearer, session);
       return this.#identified(request, params, session);
     }
-    if (anonymous) return this.#identified(request, params, (await this.#make(request, params)).session);
-
-    const cookie = this.#sessionCookie(request);
-    const reading = this.#ours(cookie);
-    if (cookie !== undefined && reading) return this.#byCookie(request, params, cookie, reading);
-
-    if (this.options.onlyStaticElements) {
-      return this.#identified(request, params, await this.#lookalike(request, params));
-    }
-
-    const { session, token } = await this.#make(request, params);
-    return this.#identified(request, params, session, {
-      acknowledged: 0,
-      cookies: this.#cookies(request, token, session),
-    });
+    if (anonymous) return this.#anonymous(request, params);
+    if (cookie !== undefined && cookieReading) return this.#byCookie(request, params, cookie, cookieReading);
+    return this.options.onlyStaticElements ? this.#lookalike(request, params) : this.#stranger(request, params);
   }
 
   /** A new client that keeps its token itself. */
   async connect(request: IncomingMessage, params: Params): Promise<Identified> {
     const { session, token } = await this.#make(request, params);
-    return this.#identified(request, params, session, { token });
+    return this.#identified(request, params, session, { ...UNMARKED, token });
   }
 
   /** Who a handshake's cookie says it is, for a socket's `fingerprint` and `resume`. */
@@ -123,16 +123,26 @@ export class Identity {
     return setCookie(ROOM_COOKIE, `${encodeURIComponent(room)}.${this.#roomSignature(client, room)}`, { secure });
   }
 
-  async #byCookie(request: IncomingMessage, params: Params, cookie: string, reading: OurToken): Promise<Identified> {
-    const { chat } = this.options;
-    const session = await chat.sessions.load(reading.id);
-    if (session) {
-      return this.#identified(request, params, session, {
+  #byCookie(
+    request: IncomingMessage,
+    params: Params,
+    cookie: string,
+    reading: OurToken,
+  ): Identified | Promise<Identified> {
+    const known = (session: Session): Identified =>
+      this.#identified(request, params, session, {
         acknowledged: acknowledgedBy(session, requestCookie(request, ACK_COOKIE)),
         // The browser's clock runs against the cookie as ours does against the record: both are renewed together.
-        cookies: chat.renewal.isDue(session) ? new Map([this.#cookie(request, cookie)]) : NO_COOKIES,
+        cookies: this.options.chat.renewal.isDue(session) ? new Map([this.#cookie(request, cookie)]) : NO_COOKIES,
+        token: undefined,
       });
-    }
+    const session = this.options.chat.sessions.load(reading.id);
+    if (!(session instanceof Promise)) return known(session);
+    return session.then((found) => (found ? known(found) : this.#revived(request, params, cookie, reading)));
+  }
+
+  async #revived(request: IncomingMessage, params: Params, cookie: string, reading: OurToken): Promise<Identified> {
+    const { chat } = this.options;
     const peer = this.#peer(request, params, reading.id);
     // A record made anew costs what a new one does, and a token can be kept for as long as one likes.
     this.options.rates.newClient(peer.remoteIP);
@@ -141,27 +151,45 @@ export class Identity {
     return this.#identified(request, params, revived, {
       acknowledged: 0,
       cookies: this.#cookies(request, cookie, revived),
+      token: undefined,
     });
   }
 
-  async #bearerSession({ id, issuedAt }: OurToken, peer: Peer): Promise<Session> {
-    const { chat } = this.options;
-    const session = await chat.sessions.load(id);
-    if (session) return session;
+  async #byBearer(
+    request: IncomingMessage,
+    params: Params,
+    { id, issuedAt }: OurToken,
+    loading: Promise<Session | undefined>,
+  ): Promise<Identified> {
+    const { chat, rates } = this.options;
+    const session = await loading;
+    if (session) return this.#identified(request, params, session);
     if ((await chat.lostHow(issuedAt)) === 'expired') throw new ChatError('session_expired');
-    this.options.rates.newClient(peer.remoteIP);
-    return chat.welcome(id, peer, 'reset');
+    const peer = this.#peer(request, params, id);
+    rates.newClient(peer.remoteIP);
+    return this.#identified(request, params, await chat.welcome(id, peer, 'reset'));
   }
 
-  async #lookalike(request: IncomingMessage, params: Params): Promise<Session> {
+  async #anonymous(request: IncomingMessage, params: Params): Promise<Identified> {
+    return this.#identified(request, params, (await this.#make(request, params)).session);
+  }
+
+  async #lookalike(request: IncomingMessage, params: Params): Promise<Identified> {
     const { chat, rates, origins } = this.options;
     const address = origins.address(request);
     const headers = STATIC_HEADERS.map((name) => request.headers[name] ?? '');
     const id = chat.tokens.fingerprintId([address, ...headers]);
     const session = await chat.sessions.load(id);
-    if (session) return session;
+    if (session) return this.#identified(request, params, session);
     rates.newClient(address);
-    return chat.welcome(id, this.#peer(request, params, id), formerLife(params));
+    const made = await chat.welcome(id, this.#peer(request, params, id), formerLife(params));
+    return this.#identified(request, params, made);
+  }
+
+  async #stranger(request: IncomingMessage, params: Params): Promise<Identified> {
+    const { session, token } = await this.#make(request, params);
+    const cookies = this.#cookies(request, token, session);
+    return this.#identified(request, params, session, { acknowledged: 0, cookies, token: undefined });
   }
 
   async #make(request: IncomingMessage, params: Params): Promise<{ session: Session; token: string }> {
@@ -192,26 +220,16 @@ export class Identity {
     request: IncomingMessage,
     params: Params,
     session: Session,
-    more: Partial<Pick<Identified, 'cookies' | 'acknowledged' | 'token'>> = {},
+    { acknowledged, cookies, token }: Pick<Identified, 'cookies' | 'acknowledged' | 'token'> = UNMARKED,
   ): Identified {
     const { chat, rates } = this.options;
     const client = new Client(chat, session, this.#peer(request, params, session.id), rates);
-    return {
-      client,
-      cookies: more.cookies ?? NO_COOKIES,
-      acknowledged: more.acknowledged,
-      secure: this.#secure(request),
-      token: more.token,
-    };
+    return { client, cookies, acknowledged, secure: this.#secure(request), token };
   }
 
   #bearer(request: IncomingMessage): TokenReading | undefined {
     const found = bearerOf(request);
     return found === undefined ? undefined : this.options.chat.tokens.read(found);
-  }
-
-  #sessionCookie(request: IncomingMessage): string | undefined {
-    return requestCookie(request, this.options.cookieKey);
   }
 
   #ours(token: string | undefined): OurToken | undefined {
@@ -245,6 +263,14 @@ export class Identity {
     return new WebPeer(id, this.options.origins.address(request), request, params);
   }
 }
+
+/** Nothing of ours says who it is from. */
+export function isStranger({ bearer, cookieReading }: Shown): boolean {
+  return bearer?.outcome !== 'ours' && cookieReading === undefined;
+}
+
+/** A client that keeps no cookie of ours. */
+const UNMARKED = { acknowledged: undefined, cookies: NO_COOKIES, token: undefined } as const;
 
 class WebPeer implements Peer {
   readonly type = 'web';

@@ -9,7 +9,7 @@ import { Reading } from '../../core/reading';
 import type { Guard } from '../guard';
 import { readBody, type ChatRequest } from './body';
 import { NO_COOKIES, withCookies, type Cookies } from './cookies';
-import { ROOM_COOKIE, type Identified, type Identity } from './identity';
+import { isStranger, ROOM_COOKIE, type Identified, type Identity, type Shown } from './identity';
 import { answerMessages, type MessagesOptions } from './messages';
 import { bodyParams, queryParams, type Params } from './params';
 import { PlaceKeeper } from './places';
@@ -93,7 +93,7 @@ class Door<Api> {
 
   /** Never rejects: whatever goes wrong is answered. */
   async answer(request: ChatRequest, response: ServerResponse, nameOf: NameOf): Promise<void> {
-    const { guard, actions, returnErrorCodes, logger, bodyBytes } = this.options;
+    const { guard, actions, identity, returnErrorCodes, logger, bodyBytes } = this.options;
     let headers: Readonly<Record<string, string>> = NO_HEADERS;
     let cookies: Cookies = NO_COOKIES;
     try {
@@ -103,7 +103,8 @@ class Door<Api> {
         preflight(response, headers);
         return;
       }
-      guard.checkSite(request, this.options.identity.isLookalike(request));
+      const shown = identity.shown(request);
+      guard.checkSite(request, identity.isLookalike(shown));
       if (request.method !== 'GET' && request.method !== 'POST') {
         headers = { ...headers, Allow: 'GET, POST, OPTIONS' };
         throw new ChatError('method_not_allowed', 'only GET and POST are answered');
@@ -123,16 +124,19 @@ class Door<Api> {
       }
 
       const acts = chatting ? !READS.has(params['method']) : action.safe !== true;
-      if (acts && this.options.identity.isStranger(request)) guard.checkStranger(request);
+      if (acts && isStranger(shown)) guard.checkStranger(request);
 
-      const who = await this.#whoAsks(request, params, connecting);
+      const asking = this.#whoAsks(request, params, shown, connecting);
+      const who = asking instanceof Promise ? await asking : asking;
       cookies = who.cookies;
       const { client } = who;
       const renewing = client.chat.renewal.touch(client);
       if (renewing) await renewing;
       const context = { client, api: this.options.api, httpMethod: request.method };
-      const result = await action.perform(params, context);
-      await client.flush();
+      const performing = action.perform(params, context);
+      const result = performing instanceof Reading ? performing : await performing;
+      const flushing = client.flush();
+      if (flushing) await flushing;
       if (result instanceof Reading) {
         await answerMessages(request, response, who, result, headers, this.options);
         return;
@@ -156,10 +160,15 @@ class Door<Api> {
     return this.#chat.settings.httpClientMessageTTL !== null;
   }
 
-  #whoAsks(request: IncomingMessage, params: Params, connecting: boolean): Promise<Identified> {
+  #whoAsks(
+    request: IncomingMessage,
+    params: Params,
+    shown: Shown,
+    connecting: boolean,
+  ): Identified | Promise<Identified> {
     const { identity, guard } = this.options;
     if (connecting) return identity.connect(request, params);
-    return identity.identify(request, params, guard.isAnonymous(request));
+    return identity.identify(request, params, shown, guard.isAnonymous(request));
   }
 
   #withRoom({ cookies, client, secure }: Identified, { room }: { readonly room: string }): Cookies {
@@ -174,9 +183,8 @@ function pathOf({ url = '' }: IncomingMessage): string {
 
 /** What the request asks for: its body before its query, and what an EventSource, which has neither, says by headers. */
 function paramsOf(request: IncomingMessage, body: unknown): Params {
-  const query = queryParams(request);
-  const params: Record<string, unknown> =
-    request.method === 'POST' ? { ...query, ...bodyParams(request, body) } : { ...query };
+  const params = queryParams(request);
+  if (request.method === 'POST') Object.assign(params, bodyParams(request, body));
   const { accept } = request.headers;
   const lastEventId = request.headers['last-event-id'];
   if (accept !== undefined && (params['stream'] ?? undefined) === undefined) {

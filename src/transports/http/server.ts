@@ -47,6 +47,16 @@ export function createExpressServer(app: Express, limits: HttpLimits, direct: Di
 
 type Answer = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
+/** On a socket: who waits behind the one that is answered; undefined when nobody is. */
+const LINE = Symbol('line');
+
+interface Lined extends Socket {
+  [LINE]?: http.ServerResponse[] | undefined;
+}
+
+/** Behind most there is nobody. */
+const NOBODY: http.ServerResponse[] = [];
+
 /** Requests that one connection may have waiting behind the one that is answered. */
 const PIPELINED = 32;
 
@@ -55,24 +65,26 @@ const PIPELINED = 32;
  * until their turn: a few kilobytes of small questions would be as many megabytes of answers.
  */
 function inTurn(answer: Answer): Answer {
-  const waiting = new WeakMap<Socket, (() => void)[]>();
   const begin: Answer = (request, response) => {
-    response.on('close', () => {
-      const { socket } = request;
-      const next = socket.destroyed ? undefined : waiting.get(socket)?.shift();
-      if (next) next();
-      else waiting.delete(socket);
-    });
+    response.on('close', closed);
     answer(request, response);
   };
+  // One function for all responses, which are told by `this`.
+  function closed(this: http.ServerResponse): void {
+    const socket = this.req.socket as Lined;
+    const next = socket.destroyed ? undefined : socket[LINE]?.shift();
+    if (next) begin(next.req, next);
+    else socket[LINE] = undefined;
+  }
   return (request, response) => {
-    const { socket } = request;
-    const behind = waiting.get(socket);
-    if (!behind) {
-      waiting.set(socket, []);
+    const socket = request.socket as Lined;
+    const line = socket[LINE];
+    if (!line) {
+      socket[LINE] = NOBODY;
       begin(request, response);
-    } else if (behind.length < PIPELINED) {
-      behind.push(() => begin(request, response));
+    } else if (line.length < PIPELINED) {
+      if (line === NOBODY) socket[LINE] = [response];
+      else line.push(response);
     } else {
       socket.destroy();
     }

@@ -62,7 +62,7 @@ export class Streams {
     try {
       session = await chat.sessions.live(who.client.session);
       feed = await reading.open(session, places, true);
-      await chat.sessions.attach(session, feed, true);
+      await chat.sessions.attach(session, feed);
     } catch (error) {
       feed?.close();
       this.#leave(id);
