@@ -61,33 +61,79 @@ class Call<I extends z.ZodObject, Api> implements ActionContext<I, Api> {
 
 export function defineAction<I extends z.ZodObject, Api>(definition: ActionDefinition<I, Api>): Action<Api> {
   const { run, ...rest } = definition;
+  const inputs = new Inputs(definition.inputs);
   return {
     ...rest,
-    perform: (params, { client, api, httpMethod }) =>
-      run(new Call(parseInputs(definition.inputs, params), client, api, httpMethod)),
+    perform: (params, { client, api, httpMethod }) => run(new Call(inputs.parse(params), client, api, httpMethod)),
   };
 }
 
-function parseInputs<I extends z.ZodObject>(inputs: I, given: Readonly<Record<string, unknown>>): z.output<I> {
-  const params = withoutNulls(inputs, given);
-  const result = inputs.safeParse(params);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const name = issue?.path.join('.') ?? '';
-  if (params[name] === undefined)
-    throw new ChatError('invalid_parameter', `${name} is a required parameter for this action`);
-  throw new ChatError('invalid_parameter', `${name}: ${issue?.message ?? 'invalid'}`);
+interface Input {
+  readonly name: string;
+  readonly schema: z.ZodType;
+  /** Nothing is made of it when it is not given. */
+  readonly optional: boolean;
+}
+
+/**
+ * What an action takes, one by one: of the chat action's sixteen inputs most are left out, and asking zod for an object
+ * costs something for each of them. Where a schema says something of the object as a whole, zod is asked for that.
+ */
+class Inputs<I extends z.ZodObject> {
+  readonly #each: readonly Input[];
+  readonly #wholly: boolean;
+
+  constructor(readonly schema: I) {
+    const { checks = [], catchall } = schema._zod.def;
+    this.#wholly = checks.length > 0 || catchall !== undefined;
+    this.#each = Object.entries(schema.shape as Record<string, z.ZodType>).map(([name, input]) => ({
+      name,
+      schema: input,
+      optional: input instanceof z.ZodOptional && input.def.innerType._zod.optin !== 'optional',
+    }));
+  }
+
+  /** @throws ChatError invalid_parameter */
+  parse(given: Readonly<Record<string, unknown>>): z.output<I> {
+    if (this.#wholly) return this.#parseWhole(given);
+    const params: Record<string, unknown> = {};
+    for (const { name, schema, optional } of this.#each) {
+      const value = valueOf(given, name, schema);
+      if (value === undefined && optional) continue;
+      const result = schema.safeParse(value);
+      if (!result.success) throw refused(result.error, given, [name]);
+      if (result.data !== undefined) params[name] = result.data;
+    }
+    return params as z.output<I>;
+  }
+
+  #parseWhole(given: Readonly<Record<string, unknown>>): z.output<I> {
+    const params = { ...given };
+    for (const { name, schema } of this.#each) if (name in params) params[name] = valueOf(given, name, schema);
+    const result = this.schema.safeParse(params);
+    if (!result.success) throw refused(result.error, given, []);
+    return result.data;
+  }
 }
 
 /** Null is no value of an input, but the lack of one, unless the input says that it may be null. */
-function withoutNulls(
-  { shape }: z.ZodObject,
-  params: Readonly<Record<string, unknown>>,
-): Readonly<Record<string, unknown>> {
-  const lacking = Object.keys(params).filter((name) => {
-    return params[name] === null && Object.hasOwn(shape, name) && !z.safeParse(shape[name] as z.ZodType, null).success;
-  });
-  return lacking.length === 0 ? params : { ...params, ...Object.fromEntries(lacking.map((name) => [name, undefined])) };
+function valueOf(given: Readonly<Record<string, unknown>>, name: string, schema: z.ZodType): unknown {
+  const value = given[name];
+  return value === null && !schema.safeParse(null).success ? undefined : value;
+}
+
+/** @param path of what was parsed, in what was given */
+function refused(
+  { issues: [issue] }: z.ZodError,
+  given: Readonly<Record<string, unknown>>,
+  path: readonly string[],
+): ChatError {
+  const name = [...path, ...(issue?.path ?? [])].join('.');
+  if (name === '') return new ChatError('invalid_parameter', issue?.message);
+  if ((given[name] ?? undefined) === undefined) {
+    return new ChatError('invalid_parameter', `${name} is a required parameter for this action`);
+  }
+  return new ChatError('invalid_parameter', `${name}: ${issue?.message ?? 'invalid'}`);
 }
 
 /** The actions that a server serves, by name. */

@@ -37,8 +37,8 @@ export class Guard {
     if (namesTwoHosts(request)) throw new ChatError('bad_request', 'there must be one Host');
     if (!this.#hosts) return;
     const host = (request.headers.host ?? '').toLowerCase();
-    const name = host.replace(/:\d*$/, '');
-    if (!this.#hosts.has(host) && !this.#hosts.has(name)) throw new ChatError('wrong_host');
+    if (this.#hosts.has(host) || this.#hosts.has(host.replace(/:\d*$/, ''))) return;
+    throw new ChatError('wrong_host');
   }
 
   /** The one answer for HTTP, streams and upgrades. An origin that is our own needs no permission. */

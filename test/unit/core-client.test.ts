@@ -586,11 +586,24 @@ describe('actions', () => {
       run: ({ params }) => params,
     });
     expect(given.perform({ a: null, b: null, c: null, constructor: null }, context)).toStrictEqual({
-      a: undefined,
       b: null,
       c: null,
     });
     expect(() => add.perform({ a: null }, context)).toThrow('a is a required parameter for this action');
+  });
+
+  test('with a rule for all of their inputs together are held to it', () => {
+    const inputs = z.object({ from: z.number(), to: z.number().nullish(), note: z.string().optional() });
+    const span = (rule: z.ZodObject): ReturnType<typeof add.perform> =>
+      defineAction({ name: 'span', description: 'a span', inputs: rule, run: ({ params }) => params }).perform(
+        { from: 2, to: 1, note: null, more: 'x' },
+        context,
+      );
+    expect(() => span(inputs.refine(({ from, to }) => from <= (to ?? from), 'ends before it begins'))).toThrow(
+      'ends before it begins',
+    );
+    expect(() => span(inputs.strict())).toThrow('more');
+    expect(span(inputs.loose())).toMatchObject({ from: 2, to: 1, more: 'x' });
   });
 
   test('are found by their names, on their transports, and by nothing that objects answer to', () => {

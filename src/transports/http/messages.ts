@@ -61,11 +61,14 @@ export async function answerMessages(
     answer.closed();
   });
   try {
-    const coming = feed.next(reading.limit);
-    const page = coming instanceof Promise ? await coming : coming;
-    if (wait === 0 || !page.isEmpty) {
-      await answer.send(page);
-      return;
+    // Nothing is made for those who are told nothing yet.
+    if (wait === 0 || !feed.atHead) {
+      const coming = feed.next(reading.limit);
+      const page = coming instanceof Promise ? await coming : coming;
+      if (wait === 0 || !page.isEmpty) {
+        await answer.send(page);
+        return;
+      }
     }
     const listening = chat.sessions.listen(session, feed);
     answer.park(listening instanceof Promise ? await listening : listening, wait);

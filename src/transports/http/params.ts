@@ -1,4 +1,5 @@
 /** A request's parameters, from its query and its body: every one at most once in each, the body winning. */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { ChatError } from '../../protocol/errors';
 
@@ -120,12 +121,11 @@ function objectParams(value: unknown): Params {
   return Object.assign(new Bag(), value);
 }
 
+const BOM = /^\ufeff/;
+
 function utf8(bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new ChatError('invalid_encoding');
-  }
+  if (!isUtf8(bytes)) throw new ChatError('invalid_encoding');
+  return bytes.toString('utf8').replace(BOM, '');
 }
 
 const ENCODED = /[%+]/;
