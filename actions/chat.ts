@@ -5,7 +5,7 @@ import { ChatError, defineAction, type Client } from '../src/kit';
 /** Only what is written as a number is one: text that JavaScript makes 0 of, such as an empty one, is not. */
 const numeral = (form: RegExp, must: string): z.ZodType<number> =>
   z
-    .union([z.number(), z.string()], must)
+    .union([z.string(), z.number()], must)
     .refine((value) => form.test(String(value)), must)
     .transform(Number);
 const count = numeral(/^\d{1,15}$/, 'must be a whole number');
