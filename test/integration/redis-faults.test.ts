@@ -42,17 +42,25 @@ describe('a broken way to Redis', () => {
   test('what was never heard of is unknown, unless it was only asked', async () => {
     const proxy = await FaultProxy.to(sharedRedis());
     const store = await openRedisStore({ redis: { url: proxy.url }, timing: { call: 150 } });
+    // Whose one call takes as long as all of the other's would, one after the other.
+    const patient = await openRedisStore({ redis: { url: proxy.url }, timing: { call: 600 } });
     await told(store, 'room:x', 'a');
     proxy.deafen();
-    const started = performance.now();
-    const codes = await Promise.all([
-      refusal(tell(store, 'room:x', 'b')),
-      refusal(enter(store, 'x', 'c1')),
-      refusal(store.read('room:x', '0-0', 10)),
-      refusal(store.client('c1')),
+    const calls = [
+      tell(store, 'room:x', 'b'),
+      enter(store, 'x', 'c1'),
+      store.read('room:x', '0-0', 10),
+      store.client('c1'),
+    ];
+    const codes = Promise.all(calls.map(refusal));
+    const last = refusal(patient.client('c1'));
+    expect(await Promise.race([codes, last])).toEqual([
+      'outcome_unknown',
+      'outcome_unknown',
+      'store_unavailable',
+      'store_unavailable',
     ]);
-    expect(codes).toEqual(['outcome_unknown', 'outcome_unknown', 'store_unavailable', 'store_unavailable']);
-    expect(performance.now() - started).toBeLessThan(600);
+    expect(await last).toBe('store_unavailable');
   });
 
   test('a call waits for a link, and nothing was done when there is none', async () => {
@@ -135,13 +143,14 @@ describe('a broken way to Redis', () => {
 
   test('closing waits for nothing', async () => {
     const redis = await OwnRedis.start();
-    const store = await openRedisStore({ redis: { url: redis.socket } });
+    // Longer than this test may take: nothing ends it but the closing.
+    const never = 120_000;
+    const timing = { call: never, probe: never, silence: never };
+    const store = await openRedisStore({ redis: { url: redis.socket }, timing });
     redis.pause();
     const saying = refusal(tell(store, 'room:x', 'a'));
-    const started = performance.now();
     await store.close();
     expect(await saying).toBe('outcome_unknown');
-    expect(performance.now() - started).toBeLessThan(100);
     expect(await refusal(tell(store, 'room:x', 'b'))).toBe('store_unavailable');
     expect(await store.health()).toEqual({ ready: false, reason: 'the store is closed' });
     await newRedisStore({}).close();
