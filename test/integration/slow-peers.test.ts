@@ -6,8 +6,8 @@ import { TcpClient, WsClient, type Parsed } from '../support/clients';
 import type { SettingsInput } from '../../src/config';
 
 /** More than the kernel takes for a peer that does not read. */
-const COUNT = 1500;
-const words = 'x'.repeat(8000);
+const COUNT = 750;
+const words = 'x'.repeat(16_000);
 
 const numbers = (from: number): number[] => Array.from({ length: COUNT - from }, (_, nth) => from + nth);
 const numberOf = ({ message }: Parsed): number => parseInt(message as string, 10);
