@@ -29,7 +29,7 @@ export interface ChatOptions {
   readonly settings: ChatSettings;
   readonly logger: Logger;
   readonly middleware?: readonly ChatMiddleware[];
-  /** ms between rounds of leases and looks at log ends, and that a log is followed on; tests shorten them. */
+  /** ms between rounds of leases and looks at what may have been missed, and that a log is followed on; tests shorten them. */
   readonly leaseEvery?: number;
   readonly checkEvery?: number;
   readonly linger?: number;
@@ -99,6 +99,7 @@ export class Chat {
       logger,
       ttlMs: recordTTL(settings),
       reconnectGrace: settings.reconnectGrace,
+      ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
       hold: (session, rooms) => this.rooms.hold(session, rooms),
       letGo: (session) => this.rooms.letGo(session),
     });
@@ -175,6 +176,8 @@ export class Chat {
   }
 
   async setAttributes(session: Session, attributes: ReadonlyMap<string, unknown>): Promise<void> {
+    // Between their being assigned and here the record may have been read, where they are not yet.
+    for (const [key, value] of attributes) session.setAttribute(key, value);
     await this.sessions.write(session, { attributes });
   }
 

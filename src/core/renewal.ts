@@ -45,7 +45,7 @@ export class Renewal {
     this.#touch(session);
     const version = await this.options.store.renewClient(session.id, ttl);
     if (version === undefined) await this.options.sessions.write(session, {});
-    else if (version > session.version) await this.options.sessions.refresh(session);
+    else if (version !== session.version) await this.options.sessions.refresh(session);
     for (const [room, heard] of [...session.rooms]) {
       const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
       if (absent !== undefined) await this.options.rooms.rejoin(session, client.connection, room, heard);
@@ -64,9 +64,9 @@ export class Renewal {
   async #renew(session: Session, ttl: number): Promise<void> {
     this.#touch(session);
     const version = await this.options.store.renewClient(session.id, ttl);
-    // Writing nothing makes a record anew that the store has lost; a newer one was changed without our hearing of it.
+    // Writing nothing makes a record anew that the store has lost; another version was made without our hearing of it.
     if (version === undefined) await this.options.sessions.write(session, {});
-    else if (version > session.version) await this.options.sessions.refresh(session);
+    else if (version !== session.version) await this.options.sessions.refresh(session);
     if (this.options.sessions.isHeld(session.id)) return;
     for (const room of session.rooms.keys()) await this.options.store.renewWeb(room, [session.id], ttl);
   }

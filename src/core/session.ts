@@ -1,7 +1,7 @@
 /** One client as this node knows it: its rooms, its places, its attributes, and what hears for it here. */
 import type { EntryId } from '../protocol/entry-id';
 import type { Topic } from './entry';
-import type { ClientRecord } from './store';
+import type { ClientChange, ClientRecord, Written } from './store';
 
 export interface HeardRoom {
   readonly listening: boolean;
@@ -17,6 +17,14 @@ export interface Hearer {
   close(reason: string): void;
 }
 
+/** A change of one's own that the store has not answered yet. */
+export interface Writing {
+  readonly change: ClientChange;
+  /** The record was read meanwhile, and what this change is about was left as it is here. */
+  overtaken: boolean;
+}
+
+const NO_WRITING: readonly Writing[] = [];
 const NO_ATTRIBUTES: ReadonlyMap<string, unknown> = new Map();
 const NO_PLACES: ReadonlyMap<Topic, EntryId> = new Map();
 const NOTHING_PENDING: ClientRecord['pending'] = { generation: 0, places: NO_PLACES };
@@ -28,14 +36,20 @@ export class Session {
   hearers: readonly Hearer[] = [];
   /** The current room. */
   room: string | null = null;
+  /** The version of the record that this is as. */
   version = 0;
+  /** The highest version that anybody has told of. Above `version`, the record has to be read again. */
+  told = 0;
+  /** Tells a client's record from the one that it had before. */
   connectedAt = 0;
   /** How this client's former record was lost, when it had one. */
   revived: 'expired' | 'reset' | undefined;
   places = NO_PLACES;
   pending = NOTHING_PENDING;
-  /** Own writes under way: what the store announces meanwhile is likely our own doing. */
-  writing = 0;
+  /** What the store announces while there are any is likely our own doing: their answers tell. */
+  writing = NO_WRITING;
+  /** The highest version that came of a write of one's own. */
+  #written = 0;
   /** Made by the request at hand; it stands in its rooms for a short time only until it comes back. */
   isNew = false;
   #attributes: Map<string, unknown> | undefined;
@@ -76,20 +90,84 @@ export class Session {
     for (const hearer of this.hearers) hearer.roomRemoved(room);
   }
 
-  /** Takes over what the store has; rooms whose join is still under way stay out until that is done. */
+  /** The record was changed by somebody else, as far as is known. */
+  get isBehind(): boolean {
+    return this.told > this.version;
+  }
+
+  /** A write begins. Of places alone there is nothing to announce: it raises no version. */
+  begin(change: ClientChange): Writing {
+    const writing = { change, overtaken: false };
+    if (raisesVersion(change)) this.writing = [...this.writing, writing];
+    return writing;
+  }
+
+  end(writing: Writing): void {
+    const others = this.writing.filter((other) => other !== writing);
+    this.writing = others.length > 0 ? others : NO_WRITING;
+  }
+
+  /**
+   * Notes what became of the record by a write. Only a version that this write made, right after the one that is known,
+   * is ours: every other one tells of somebody else's change.
+   * @returns false when the record has to be read again
+   */
+  wrote({ change, overtaken }: Writing, { version, connectedAt }: Written): boolean {
+    const isAnother = this.version > 0 && connectedAt !== this.connectedAt;
+    this.connectedAt = connectedAt;
+    if (isAnother) {
+      this.version = 0;
+      this.told = version;
+      this.#written = version;
+      return false;
+    }
+    this.told = Math.max(this.told, version);
+    if (!raisesVersion(change)) return version <= this.version;
+    this.#written = Math.max(this.#written, version);
+    if (version === this.version + 1) this.version = version;
+    else if (overtaken) return false;
+    return version <= this.version;
+  }
+
+  /** From before what is known here, or without what was written from here. */
+  isPast({ version, connectedAt }: ClientRecord): boolean {
+    if (connectedAt !== this.connectedAt) return connectedAt < this.connectedAt;
+    return version < Math.max(this.version, this.#written);
+  }
+
+  /**
+   * Takes over what the store has; rooms whose join is still under way stay out until that is done, and what is being
+   * written from here stays as it is.
+   */
   read(record: ClientRecord): void {
+    const { writing } = this;
+    for (const one of writing) one.overtaken = true;
+    if (record.connectedAt !== this.connectedAt) this.#written = 0;
     this.version = record.version;
     this.connectedAt = record.connectedAt;
     this.revived = record.revived;
     this.places = record.places;
     this.pending = record.pending;
-    this.#attributes = record.attributes.size > 0 ? new Map(record.attributes) : undefined;
-    for (const room of [...this.rooms.keys()]) if (!record.rooms.has(room)) this.exit(room);
+    const attributes = new Map(record.attributes);
+    for (const { change } of writing) {
+      for (const key of change.attributes?.keys() ?? []) {
+        if (this.attributes.has(key)) attributes.set(key, this.attributes.get(key));
+        else attributes.delete(key);
+      }
+    }
+    this.#attributes = attributes.size > 0 ? attributes : undefined;
+
+    const isWritten = (room: string): boolean => writing.some(({ change }) => change.rooms?.has(room));
+    for (const room of [...this.rooms.keys()]) if (!record.rooms.has(room) && !isWritten(room)) this.exit(room);
     for (const [room, { listening, floor }] of record.rooms) {
-      if (floor === undefined) continue;
+      if (floor === undefined || isWritten(room)) continue;
       const known = this.rooms.get(room);
       if (known?.floor !== floor || known.listening !== listening) this.enter(room, { listening, floor });
     }
-    this.room = record.room;
+    if (writing.every(({ change }) => change.room === undefined)) this.room = record.room;
   }
+}
+
+function raisesVersion({ room, rooms, attributes }: ClientChange): boolean {
+  return room !== undefined || rooms !== undefined || attributes !== undefined;
 }

@@ -2,7 +2,7 @@
 import { clientTopic } from './entry';
 import type { Logger } from './logger';
 import { Session, type HeardRoom, type Hearer } from './session';
-import type { ClientChange, RecordedRoom, Store } from './store';
+import type { ClientChange, RecordedRoom, Store, Written } from './store';
 import type { Reader, Tail, Watcher } from './tail';
 import type { Tails } from './tails';
 
@@ -17,11 +17,13 @@ class Live implements Reader, Watcher {
 
   constructor(
     readonly session: Session,
+    readonly catchUp: (session: Session) => void,
     readonly refresh: (session: Session) => void,
   ) {}
 
   changed(version: number): void {
-    if (this.session.writing === 0 && version > this.session.version) this.refresh(this.session);
+    this.session.told = Math.max(this.session.told, version);
+    this.catchUp(this.session);
   }
 
   stale(): void {
@@ -40,6 +42,8 @@ export interface SessionsOptions {
   readonly logger: Logger;
   readonly ttlMs: number;
   readonly reconnectGrace: number;
+  /** ms between looks at which sessions are idle, or behind. */
+  readonly checkMs?: number;
   /** The first hold has begun, or a room came while held: the node's lease is to hold the client there. */
   readonly hold: (session: Session, rooms: ReadonlyMap<string, HeardRoom>) => Promise<void>;
   /** The last hold has ended: the node lets the client go. */
@@ -61,7 +65,9 @@ export class Sessions {
   constructor(readonly options: SessionsOptions) {
     this.#timer = setInterval(() => {
       this.#forgetIdle();
-    }, 5000);
+      // A record that could not be read when its change was announced.
+      for (const { session } of this.#up.values()) this.#catchUp(session);
+    }, options.checkMs ?? 5000);
     this.#timer.unref();
   }
 
@@ -109,7 +115,8 @@ export class Sessions {
   async create(session: Session, change: ClientChange): Promise<void> {
     session.isNew = true;
     session.revived = change.revived;
-    await this.write(session, change, true);
+    // Rooms, be it none, count as a change: so the answer tells whether there was a record already.
+    await this.write(session, { rooms: new Map(), ...change }, true);
   }
 
   /**
@@ -118,30 +125,34 @@ export class Sessions {
    * @returns the current room until then
    */
   async write(session: Session, change: ClientChange, create = false): Promise<string | null> {
-    const { store, ttlMs } = this.options;
     const { room } = session;
-    session.writing += 1;
+    const writing = session.begin(change);
+    let outcome: { readonly lost: boolean; readonly written: Written | undefined };
     try {
-      let written = await store.writeClient(session.id, change, { ttlMs, create });
-      const lost = !written;
-      if (lost) {
-        written = await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
-        // Another record than the one that this session was read from: it counts from the beginning, and is younger.
-        session.version = 0;
-        await this.refresh(session);
-      }
-      const roomBefore = lost ? room : (written?.roomBefore ?? null);
-      if (!written || written.version <= session.version) return roomBefore;
-      const { version, connectedAt } = written;
-      const foreign = version > session.version + 1 && (create || this.#up.get(session.id)?.session === session);
-      session.version = version;
-      session.connectedAt = connectedAt;
-      // Another node's change came in between, and its announcement while we were writing.
-      if (foreign) await this.refresh(session);
-      return roomBefore;
-    } finally {
-      session.writing -= 1;
+      outcome = await this.#write(session, change, create);
+    } catch (error) {
+      session.end(writing);
+      this.#catchUp(session);
+      throw error;
     }
+    const { lost, written } = outcome;
+    const known = written !== undefined && session.wrote(writing, written) && !lost;
+    session.end(writing);
+    if (!known) await this.refresh(session);
+    else this.#catchUp(session);
+    return lost ? room : (written?.roomBefore ?? null);
+  }
+
+  async #write(
+    session: Session,
+    change: ClientChange,
+    create: boolean,
+  ): Promise<{ readonly lost: boolean; readonly written: Written | undefined }> {
+    const { store, ttlMs } = this.options;
+    const written = await store.writeClient(session.id, change, { ttlMs, create });
+    if (written) return { lost: false, written };
+    const remade = await store.writeClient(session.id, recordOf(session, change), { ttlMs, create: true });
+    return { lost: true, written: remade };
   }
 
   /** The client's live session: this one, followed from now on, or the one that was live before it. */
@@ -220,10 +231,13 @@ export class Sessions {
 
   /** Reads a live session's record again; what changed is told to its hearers. */
   async refresh(session: Session): Promise<void> {
+    const { told } = session;
     const record = await this.options.store.client(session.id);
-    if (!record || record.version < session.version) return;
+    if (!record || session.isPast(record)) return;
     const before = new Map(session.rooms);
     session.read(record);
+    // What was announced before it was read is in there, be it of another record than this.
+    if (session.told === told) session.told = record.version;
     const added = new Map([...session.rooms].filter(([room, heard]) => before.get(room)?.floor !== heard.floor));
     if (added.size > 0 && this.isHeld(session.id)) await this.options.hold(session, added);
   }
@@ -250,12 +264,12 @@ export class Sessions {
   }
 
   async #bringUp(session: Session): Promise<Live> {
-    const live = new Live(session, this.#refresh);
-    live.tail = await this.options.tails.acquire(clientTopic(session.id), live);
-    live.tail.watcher = live;
+    const live = new Live(session, this.#catchUp, this.#refresh);
+    const hadRecord = session.version > 0;
+    live.tail = await this.options.tails.acquire(clientTopic(session.id), live, live);
     try {
       // What changed between the record's being read and its being followed was announced to nobody here.
-      if (!session.isNew) await this.refresh(session);
+      if (hadRecord) await this.refresh(session);
     } catch (error) {
       this.#letGo(live);
       throw error;
@@ -263,6 +277,11 @@ export class Sessions {
     this.#up.set(session.id, live);
     return live;
   }
+
+  /** Reads the record of a session that is behind, unless what was announced may be its own doing: then that tells. */
+  readonly #catchUp = (session: Session): void => {
+    if (session.isBehind && session.writing.length === 0) this.#refresh(session);
+  };
 
   readonly #refresh = (session: Session): void => {
     this.refresh(session).catch((error: unknown) => {

@@ -4,7 +4,7 @@ import { topicSubject, type Topic } from './entry';
 import type { Logger } from './logger';
 import type { ReadTurns } from './read-turns';
 import type { Store } from './store';
-import { Tail, type Reader } from './tail';
+import { Tail, type Reader, type Watcher } from './tail';
 
 export interface TailsOptions {
   readonly store: Store;
@@ -80,8 +80,11 @@ export class Tails {
     return held.tail;
   }
 
-  /** The tail, followed; `reader` keeps it until `release`. Rejects with a ChatError when the store is away. */
-  async acquire(topic: Topic, reader: Reader): Promise<Tail> {
+  /**
+   * The tail, followed; `reader` keeps it until `release`. Rejects with a ChatError when the store is away.
+   * @param watcher of a client's topic: told from the first announcement on
+   */
+  async acquire(topic: Topic, reader: Reader, watcher?: Watcher): Promise<Tail> {
     let held = this.#held.get(topic);
     if (!held) {
       held = this.#follow(topic);
@@ -89,6 +92,7 @@ export class Tails {
     }
     held.uses += 1;
     held.idleSince = undefined;
+    if (watcher) held.tail.watcher = watcher;
     try {
       const tail = await held.ready;
       tail.add(reader);

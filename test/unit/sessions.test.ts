@@ -1,0 +1,282 @@
+/** A session that is kept while it is written to here and changed elsewhere: in whatever order the store's word comes. */
+import type { Chat } from '../../src/core/chat';
+import { roomTopic } from '../../src/core/entry';
+import type { Hearer, Session } from '../../src/core/session';
+import type { ClientChange, ClientRecord, Follower, Written } from '../../src/core/store';
+import { MemoryStore } from '../../src/store/memory-store';
+import { closeChats, limits, person, startChat, type Person } from '../support/core';
+import { eventually } from '../support/eventually';
+
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await closeChats();
+});
+
+const keep = { ttlMs: 60_000, create: false };
+
+/** A store in which each step of a write is taken by itself: done there, announced here, answered here; reads as well. */
+class SteppedStore extends MemoryStore {
+  stepped = false;
+  readonly #undone: (() => void)[] = [];
+  readonly #unanswered: (() => void)[] = [];
+  readonly #unannounced: (() => void)[] = [];
+  readonly #unread: (() => void)[] = [];
+
+  override writeClient(id: string, change: ClientChange, options: typeof keep): Promise<Written | undefined> {
+    if (!this.stepped) return super.writeClient(id, change, options);
+    return new Promise((resolve) => {
+      this.#undone.push(() => {
+        const written = super.writeClient(id, change, options);
+        this.#unanswered.push(() => resolve(written));
+      });
+    });
+  }
+
+  override client(id: string): Promise<ClientRecord | undefined> {
+    const record = super.client(id);
+    if (!this.stepped) return record;
+    return new Promise((resolve) => this.#unread.push(() => resolve(record)));
+  }
+
+  override follow(topic: Parameters<MemoryStore['follow']>[0], follower: Follower): Promise<() => void> {
+    return super.follow(topic, {
+      entry: (entry) => follower.entry(entry),
+      stale: () => follower.stale(),
+      changed: (version) => {
+        if (this.stepped) this.#unannounced.push(() => follower.changed(version));
+        else follower.changed(version);
+      },
+    });
+  }
+
+  /** Another node's change. */
+  elsewhere(id: string, change: ClientChange): Promise<Written | undefined> {
+    return super.writeClient(id, change, keep);
+  }
+
+  do(): void {
+    this.#undone.shift()!();
+  }
+  answer(): void {
+    this.#unanswered.shift()!();
+  }
+  announce(): void {
+    this.#unannounced.shift()!();
+  }
+  /** Answers what was asked so far; false when nothing was. */
+  answerReads(): boolean {
+    const unread = this.#unread.splice(0);
+    for (const answer of unread) answer();
+    return unread.length > 0;
+  }
+}
+
+/** What links and streams make of what they are told. */
+class KnownRooms implements Hearer {
+  readonly rooms = new Set<string>();
+  readonly told: string[] = [];
+
+  roomAdded(room: string): void {
+    this.rooms.add(room);
+    this.told.push(`+${room}`);
+  }
+  roomRemoved(room: string): void {
+    this.rooms.delete(room);
+    this.told.push(`-${room}`);
+  }
+  close(): void {
+    this.told.push('closed');
+  }
+}
+
+interface Kept {
+  readonly chat: Chat;
+  readonly store: SteppedStore;
+  readonly session: Session;
+  readonly who: Person;
+  readonly hearer: KnownRooms;
+}
+
+/** In three rooms, with an attribute. */
+async function kept(): Promise<Kept> {
+  const store = new SteppedStore(limits);
+  const chat = await startChat({ store });
+  const who = await person(chat);
+  const { session, connection } = who;
+  const hearer = new KnownRooms();
+  for (const room of ['kitchen', 'attic']) await chat.rooms.join(session, connection, room, { listening: false });
+  await chat.setAttributes(session, new Map([['auth', 'true']]));
+  await chat.sessions.attach(session, hearer);
+  for (const room of session.rooms.keys()) hearer.rooms.add(room);
+  return { chat, store, session, who, hearer };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function shown({ rooms, attributes, room, version }: Session | ClientRecord): object {
+  return { rooms: [...rooms.keys()].sort(), attributes: Object.fromEntries(attributes), room, version };
+}
+
+type Step = 'do' | 'answer' | 'announce' | 'elsewhere';
+
+/** Every order of the steps of writes here, done one after the other, and of one change elsewhere. */
+function orders(announced: readonly boolean[]): Step[][] {
+  const found: Step[][] = [];
+  const go = (steps: readonly Step[], count: Readonly<Record<Step, number>>): void => {
+    const news = announced.slice(0, count.do).filter(Boolean).length + count.elsewhere;
+    const can: Readonly<Record<Step, boolean>> = {
+      do: count.do < announced.length,
+      answer: count.answer < count.do,
+      announce: count.announce < news,
+      elsewhere: count.elsewhere < 1,
+    };
+    const next = (Object.keys(can) as Step[]).filter((step) => can[step]);
+    if (next.length === 0) found.push([...steps]);
+    for (const step of next) go([...steps, step], { ...count, [step]: count[step] + 1 });
+  };
+  go([], { do: 0, answer: 0, announce: 0, elsewhere: 0 });
+  return found;
+}
+
+const places = new Map([[roomTopic('kitchen'), '5-5']]);
+
+interface Writes {
+  /** Of each whether it is announced. */
+  readonly announced: readonly boolean[];
+  readonly begin: (kept: Kept) => Promise<unknown>[];
+}
+
+const writes: Readonly<Record<string, Writes>> = {
+  'a place': {
+    announced: [false],
+    begin: ({ chat, session }) => [chat.sessions.write(session, { places })],
+  },
+  'two places': {
+    announced: [false, false],
+    begin: ({ chat, session }) => [1, 2].map(() => chat.sessions.write(session, { places })),
+  },
+  'a leave': {
+    announced: [true],
+    begin: ({ chat, who }) => [chat.rooms.leave(who.session, who.connection, 'kitchen')],
+  },
+  'a place and a leave': {
+    announced: [false, true],
+    begin: ({ chat, session, who }) => [
+      chat.sessions.write(session, { places }),
+      chat.rooms.leave(who.session, who.connection, 'kitchen'),
+    ],
+  },
+  'two leaves': {
+    announced: [true, true],
+    begin: ({ chat, who }) =>
+      ['kitchen', 'defaultRoom'].map((room) => chat.rooms.leave(who.session, who.connection, room)),
+  },
+  'a room that it is in': {
+    announced: [true],
+    begin: ({ chat, session }) => {
+      const heard = session.rooms.get('kitchen')!;
+      return [chat.sessions.write(session, { rooms: new Map([['kitchen', heard]]) })];
+    },
+  },
+  'an attribute with the current room': {
+    announced: [true],
+    begin: ({ chat, session }) => {
+      const attributes = new Map([['mood', 'good']]);
+      session.setAttribute('mood', 'good');
+      session.room = 'kitchen';
+      return [chat.sessions.write(session, { attributes, room: 'kitchen' })];
+    },
+  },
+};
+
+const takenAway = {
+  rooms: new Map([
+    ['attic', null],
+    ['kitchen', null],
+  ]),
+  attributes: new Map([['auth', null]]),
+};
+
+/** When what was asked for is answered: it was read when it was asked for. */
+const reads = ['at once', 'a step later', 'after all the rest'] as const;
+
+describe('what is taken away elsewhere is taken away here', () => {
+  test.each(Object.keys(writes))('while %s is written, in every order', async (name) => {
+    const { announced, begin } = writes[name]!;
+    for (const order of orders(announced)) {
+      for (const when of reads) {
+        const one = await kept();
+        const { store, session, hearer } = one;
+        store.stepped = true;
+        const begun = begin(one);
+        await turn();
+        for (const step of order) {
+          if (step === 'elsewhere') {
+            await store.elsewhere(session.id, takenAway);
+          } else {
+            store[step]();
+          }
+          if (when === 'a step later') store.answerReads();
+          await turn();
+          while (when === 'at once' && store.answerReads()) await turn();
+        }
+        while (store.answerReads()) await turn();
+        await Promise.all(begun);
+        store.stepped = false;
+        const record = (await store.client(session.id))!;
+        const told = { order, when, ...shown(session), heard: [...hearer.rooms].sort() };
+        expect(told).toEqual({ order, when, ...shown(record), heard: [...record.rooms.keys()].sort() });
+        await closeChats();
+      }
+    }
+  });
+});
+
+describe('a change elsewhere is heard of', () => {
+  test('also in a record that another node made anew, which counts from the beginning', async () => {
+    const { chat, store, session } = await kept();
+    const { version, rooms, room, connectedAt } = session;
+    jest.spyOn(store, 'now').mockReturnValue(connectedAt + 5);
+    await store.removeClient(session.id);
+    const remade = { rooms: new Map(rooms), room, attributes: new Map(session.attributes) };
+    await store.writeClient(session.id, remade, { ...keep, create: true });
+    await chat.sessions.write(session, { places });
+    expect(session.version).toBe(1);
+    expect(version).toBeGreaterThan(2);
+    await store.elsewhere(session.id, takenAway);
+    await eventually(() => !session.rooms.has('attic') && !session.attributes.has('auth'));
+    expect(session.version).toBe(2);
+  });
+
+  test('when the record could not be read as it was announced', async () => {
+    const store = new SteppedStore(limits);
+    const chat = await startChat({ store, checkEvery: 20 });
+    const { session } = await person(chat);
+    await chat.sessions.attach(session, new KnownRooms());
+    const failing = jest.spyOn(store, 'client').mockRejectedValueOnce(new Error('away'));
+    await store.elsewhere(session.id, { attributes: new Map([['auth', 'true']]) });
+    expect(failing).toHaveBeenCalledTimes(1);
+    await eventually(() => session.attributes.get('auth') === 'true');
+  });
+
+  test('when a write of our own that it came between has failed', async () => {
+    const { chat, store, session } = await kept();
+    jest.spyOn(store, 'writeClient').mockImplementationOnce(async () => {
+      await store.elsewhere(session.id, takenAway);
+      throw new Error('outcome unknown');
+    });
+    await expect(chat.sessions.write(session, { room: 'kitchen' })).rejects.toThrow('outcome unknown');
+    await eventually(() => !session.rooms.has('attic'));
+  });
+
+  test('and an attribute that is set here meanwhile stays set', async () => {
+    const { store, session, who } = await kept();
+    const { connection } = who;
+    Object.assign(connection, { hat: 'on' });
+    await store.elsewhere(session.id, takenAway);
+    await eventually(() => !session.rooms.has('attic'));
+    await connection.set('mood', 'good');
+    expect(Object.fromEntries(session.attributes)).toEqual({ mood: 'good', hat: 'on' });
+    expect(Object.fromEntries((await store.client(session.id))!.attributes)).toEqual({ mood: 'good', hat: 'on' });
+  });
+});
