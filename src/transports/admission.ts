@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { ChatError } from '../protocol/errors';
 import type { Counters } from '../core/counters';
 import { networkOf } from '../core/network';
+import { letGo } from './intake';
 
 /** Seconds after which somebody else may have gone. */
 const RETRY = 5;
@@ -95,6 +96,7 @@ export class Admission {
     // Without a listener Node answers upgrades as the requests that they are.
     if (upgrading.length === 0) return;
     server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      letGo(socket);
       const address = networkOf(addressOf(request));
       const error = full(address);
       if (error) {

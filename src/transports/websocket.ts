@@ -11,6 +11,8 @@ import type { Guard } from './guard';
 import { errorBody } from './http/reply';
 import type { Identity } from './http/identity';
 import { queryParams } from './http/params';
+import { isAnswering } from './http/server';
+import { letGo, takeTurns } from './intake';
 import type { BufferLimits } from './link';
 import { SlowPeers } from './slow-peers';
 import { PeerSocket, WebSocketPeer, type Caller, type Flavour } from './websocket-peer';
@@ -59,6 +61,7 @@ export class WebSocketDoor<Api> {
   /** Answers upgrades on the server's `/chat` and `/primus`; others are somebody else's, or nobody's. */
   attach(server: Server, paths: { readonly native: string; readonly primus: string }): void {
     server.on('upgrade', (request, socket, head) => {
+      letGo(socket);
       const path = (request.url ?? '').split('?')[0]?.replace(/\/$/, '');
       const flavour: Flavour | undefined =
         path === paths.native ? 'native' : path === paths.primus ? 'primus' : undefined;
@@ -84,6 +87,11 @@ export class WebSocketDoor<Api> {
     socket.on('error', destroyIt);
     // node:http gives no other kind; its type leaves it open.
     if (!(socket instanceof Socket)) return;
+    // What is answered still would be written among the frames.
+    if (isAnswering(socket)) {
+      socket.destroy();
+      return;
+    }
     let caller: Caller;
     try {
       const { guard, draining, rates } = this.options;
@@ -98,6 +106,7 @@ export class WebSocketDoor<Api> {
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#peers.add(new WebSocketPeer(webSocket, socket, flavour, this, caller));
+      takeTurns(socket);
       this.#looks ??= this.#look();
     });
   }

@@ -254,6 +254,22 @@ const attacks: readonly (readonly [string, Attack])[] = [
     },
   ],
   [
+    '100 connections, each with 3,600 of the smallest requests at once',
+    async (at, command) => {
+      const before = command.residentBytes;
+      let most = 0;
+      const sockets = new Sockets(100, at.port, (socket) => {
+        socket.write('GET / HTTP/1.1\r\n\r\n'.repeat(3600));
+        most = Math.max(most, command.residentBytes - before);
+      });
+      await sockets.gone();
+      most = Math.max(most, command.residentBytes - before);
+      // Each is refused once, and nothing is made of the rest.
+      expect(sockets.received.every((text) => (text.match(/HTTP\/1/g)?.length ?? 0) <= 1)).toBe(true);
+      expect(most / 1e6).toBeLessThan(80);
+    },
+  ],
+  [
     '30,000 sticky parameters set, each beside a hundred large ones',
     async (at) => {
       await eventually(async () => (await ask(at, 'method=detailsView')).status === 200);

@@ -1216,7 +1216,58 @@ describe('what is hardly HTTP', () => {
     const answer = await raw(server, bytes);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     const code = status === 431 ? 'too_large' : 'bad_request';
-    if (!bytes.startsWith('GET /chat/?method')) expect(answer).toContain(`"code":"${code}"`);
+    expect(answer).toContain(`"code":"${code}"`);
+    expect((await ask(server, '/livez')).status).toBe(200);
+  });
+
+  const CHUNKED = 'Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+  test.each([
+    ['requests without a host', 'GET / HTTP/1.1\r\n\r\n'.repeat(3000), 400, 'bad_request'],
+    ['expectations', 'GET / HTTP/1.1\r\nHost: localhost\r\nExpect: 1\r\n\r\n'.repeat(1200), 400, 'bad_request'],
+    ['a GET with a body', `GET /livez HTTP/1.1\r\n${CHUNKED}${'1\r\nx\r\n'.repeat(10_000)}`, 200, ''],
+  ])('%s, on and on: one answer, and the connection ends', async (_what, bytes, status, code) => {
+    const server = await startServer();
+    const socket = createConnection(server.port, '127.0.0.1');
+    let text = '';
+    socket.on('error', () => undefined).setEncoding('utf8');
+    socket.on('data', (more: string) => (text += more));
+    socket.write(bytes);
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(text).toContain(code);
+    expect(text.match(/HTTP\/1/g)).toHaveLength(1);
+  });
+
+  test('a body that is too large, in pieces of one byte, is not taken to its end', async () => {
+    const server = await startServer();
+    const socket = createConnection(server.port, '127.0.0.1').on('error', () => undefined);
+    socket.resume().write(`POST /chat/ HTTP/1.1\r\n${CHUNKED}${'1\r\nx\r\n'.repeat(100_000)}`);
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect((await ask(server, '/livez')).status).toBe(200);
+  });
+
+  test('a body in pieces of one byte, asked for with 100-continue, is one message', async () => {
+    const server = await startServer();
+    const hearer = await WsClient.connect(server.url);
+    const message = 'x'.repeat(9000);
+    const body = JSON.stringify({ method: 'say', message }).replaceAll(/./g, (byte) => `1\r\n${byte}\r\n`);
+    const answer = await raw(
+      server,
+      `POST /chat/ HTTP/1.1\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Type: application/json\r\n${CHUNKED}${body}0\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 /);
+    expect((await hearer.heard.take(1))[0]).toMatchObject({ message });
+  });
+
+  test('an upgrade behind a request that is not answered yet is none', async () => {
+    const server = await startServer();
+    const upgrade =
+      'GET /chat/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n';
+    expect(await raw(server, `GET /chat/?method=messages&wait=5 HTTP/1.1\r\nHost: localhost\r\n\r\n${upgrade}`)).toBe(
+      '',
+    );
     expect((await ask(server, '/livez')).status).toBe(200);
   });
 

@@ -8,7 +8,7 @@ export type ChatRequest = IncomingMessage & { readonly body?: unknown };
 /**
  * The bytes, or what was made of them before us; undefined where there are none.
  * @param limit bytes; 0 for no limit
- * @throws ChatError too_large, bad_request; the rest is taken and thrown away then, so that the answer arrives
+ * @throws ChatError too_large, bad_request; the rest is taken and thrown away then, within bounds, so that the answer arrives
  */
 export function readBody(request: ChatRequest, limit: number): unknown {
   if (request.body !== undefined) return request.body;
@@ -17,41 +17,77 @@ export function readBody(request: ChatRequest, limit: number): unknown {
   if (length === '0' || (length === undefined && headers['transfer-encoding'] === undefined)) return undefined;
   // An application around us has taken it and made nothing of it.
   if (request.readableEnded) return undefined;
-  try {
-    const encoding = headers['content-encoding'] ?? 'identity';
-    if (encoding.toLowerCase() !== 'identity') throw new ChatError('bad_request', 'a compressed body is not accepted');
-    if (limit > 0 && Number(length ?? 0) > limit) throw tooLarge();
-  } catch (error) {
-    request.resume();
-    throw error;
-  }
-  return collect(request, limit);
+  const encoding = headers['content-encoding'] ?? 'identity';
+  const refused =
+    encoding.toLowerCase() !== 'identity'
+      ? new ChatError('bad_request', 'a compressed body is not accepted')
+      : limit > 0 && Number(length ?? 0) > limit && tooLarge();
+  if (!refused) return collect(request, limit);
+  discard(request);
+  throw refused;
 }
 
 function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
+    const body = new Body();
     const fail = (error: ChatError): void => {
       request.off('data', take).off('end', end).off('close', lost).off('error', lost);
       // Whoever comes off later with an error has nobody to tell it to.
-      request.on('error', () => undefined).resume();
+      request.on('error', () => undefined);
+      discard(request);
       reject(error);
     };
     const take = (chunk: Buffer): void => {
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (limit > 0 && bytes > limit) fail(tooLarge());
+      body.add(chunk);
+      if (limit > 0 && body.length > limit) fail(tooLarge());
     };
     const end = (): void => {
       request.off('close', lost);
-      const [only] = chunks;
-      resolve(only && chunks.length === 1 ? only : Buffer.concat(chunks));
+      resolve(body.bytes);
     };
     const lost = (): void => {
       fail(new ChatError('bad_request', 'the body could not be read'));
     };
     request.on('data', take).once('end', end).once('close', lost).once('error', lost);
+  });
+}
+
+/** Copied together: of a body in pieces of one byte, each piece would weigh a hundred times what it says. */
+class Body {
+  #buffer: Buffer = EMPTY;
+  length = 0;
+
+  add(chunk: Buffer): void {
+    if (this.length === 0) {
+      this.#buffer = chunk;
+    } else {
+      const length = this.length + chunk.length;
+      if (length > this.#buffer.length) {
+        const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#buffer.length));
+        this.#buffer.copy(larger, 0, 0, this.length);
+        this.#buffer = larger;
+      }
+      chunk.copy(this.#buffer, this.length);
+    }
+    this.length += chunk.length;
+  }
+
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.length);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** What is taken and thrown away of a refused body, so that the answer arrives; and what each piece of it counts. */
+const DISCARDED = 16 * 1_048_576;
+const PIECE = 1024;
+
+function discard(request: IncomingMessage): void {
+  let left = DISCARDED;
+  request.on('data', ({ length }: Buffer) => {
+    left -= length + PIECE;
+    if (left < 0) request.destroy();
   });
 }
 

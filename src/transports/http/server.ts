@@ -6,7 +6,8 @@ import express, { type Express } from 'express';
 import { ChatError } from '../../protocol/errors';
 import type { Counters } from '../../core/counters';
 import type { Admission } from '../admission';
-import { errorBody } from './reply';
+import { takeTurns } from '../intake';
+import { errorBody, sendError } from './reply';
 
 export interface HttpLimits {
   readonly admission: Admission;
@@ -37,12 +38,54 @@ export function createExpressServer(app: Express, limits: HttpLimits, direct: Di
   shared.response = Response.prototype;
 
   // Node looks for those who are over their time every 30 s only, unless it is told.
-  const options = { IncomingMessage: Request, ServerResponse: Response, connectionsCheckingInterval: 1000 };
-  const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-    if (!direct(request, response)) app(request, response);
+  const options = {
+    IncomingMessage: Request,
+    ServerResponse: Response,
+    connectionsCheckingInterval: 1000,
+    // We say so ourselves: Node would at once, however many are behind one another.
+    requireHostHeader: false,
   };
-  const server = http.createServer(options, inTurn(answer));
+  const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    const refused = refusedAtOnce(request);
+    // Nobody reads a body that is none: what follows it is not looked for.
+    if (refused || (request.method === 'GET' && hasBody(request))) response.shouldKeepAlive = false;
+    if (refused) {
+      limits.counters?.refuse(refused.code);
+      sendError(response, refused, { errorCodes: true });
+    } else if (!direct(request, response)) {
+      app(request, response);
+    }
+  };
+  const server: http.Server = http.createServer(options, inTurn(answer));
+  for (const event of ['checkContinue', 'checkExpectation']) {
+    server.on(event, (request: Expecting, response: http.ServerResponse) => {
+      request[EXPECTS] = event;
+      server.emit('request', request, response);
+    });
+  }
   return limited(server, limits);
+}
+
+/** On a request that expects something: what Node asks us about that. */
+const EXPECTS = Symbol('expects');
+
+interface Expecting extends http.IncomingMessage {
+  [EXPECTS]?: string;
+}
+
+/** RFC 9112 section 3.2, RFC 9110 section 10.1.1. */
+function refusedAtOnce(request: Expecting): ChatError | undefined {
+  if (request.headers.host === undefined && request.httpVersion === '1.1') {
+    return new ChatError('bad_request', 'there must be one Host');
+  }
+  if (request[EXPECTS] === 'checkExpectation') {
+    return new ChatError('bad_request', 'nothing but 100-continue can be expected');
+  }
+  return undefined;
+}
+
+function hasBody({ headers }: http.IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
 type Answer = (request: http.IncomingMessage, response: http.ServerResponse) => void;
@@ -57,6 +100,11 @@ interface Lined extends Socket {
 /** Behind most there is nobody. */
 const NOBODY: http.ServerResponse[] = [];
 
+/** A request of this connection is being answered. */
+export function isAnswering(socket: Socket): boolean {
+  return (socket as Lined)[LINE] !== undefined;
+}
+
 /** Requests that one connection may have waiting behind the one that is answered. */
 const PIPELINED = 32;
 
@@ -67,6 +115,7 @@ const PIPELINED = 32;
 function inTurn(answer: Answer): Answer {
   const begin: Answer = (request, response) => {
     response.on('close', closed);
+    if ((request as Expecting)[EXPECTS] === 'checkContinue') response.writeContinue();
     answer(request, response);
   };
   // One function for all responses, which are told by `this`.
@@ -109,7 +158,10 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
   server.timeout = 75_000;
   server.maxHeadersCount = 100;
   const silent = new Silent(limits.handshake);
-  server.on('connection', (socket) => silent.add(socket));
+  server.on('connection', (socket) => {
+    silent.add(socket);
+    takeTurns(socket, 'http');
+  });
   limits.admission.guard(server, limits.connectionsPerAddress, refusal);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
