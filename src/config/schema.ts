@@ -85,7 +85,11 @@ export const schema = z.strictObject({
   }),
 
   chat: z.strictObject({
-    history: setting(count, 0, 'Messages from before its join that a member may ask for; 0: that is private.'),
+    history: setting(
+      count,
+      0,
+      'Messages of the past in one answer; by before a member reads all the log holds, from before its join too. 0: none.',
+    ),
     maxLogLength: setting(atLeastOne, 10_000, 'Messages kept per room: bounds the memory of a busy one.'),
     messageTTL: setting(
       milliseconds.nullable(),

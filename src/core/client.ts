@@ -144,7 +144,7 @@ export class Client {
     return { room, members, membersCount, cursor: cursorOf(this.chat, at), ...(next === undefined ? {} : { next }) };
   }
 
-  /** Messages from before its joining, as far as `chat.history` lets it look; as JSON texts, oldest first. */
+  /** Messages from before a place, also from before its joining, `chat.history` at a time; as JSON texts, oldest first. */
   async history(params: {
     room?: unknown;
     limit?: number | undefined;

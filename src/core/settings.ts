@@ -13,7 +13,7 @@ export interface ChatSettings {
   /** null: HTTP clients have no chat. */
   readonly httpClientMessageTTL: number | null;
   readonly messageTTL: number;
-  /** How many messages from before its joining a client may ask for. 0: none. */
+  /** How many messages one answer of `history` holds at most. 0: there is no history. */
   readonly history: number;
   readonly roomsPerClient: number;
   /** Rooms there may be before joining makes no new ones. 0: any number. */

@@ -5,7 +5,7 @@ import { topicSubject } from '../../core/entry';
 import { NODE_KEY_MS } from '../../core/settings';
 import type { Appended, AppendOptions, Slice } from '../../core/store';
 import { ChatError } from '../../protocol/errors';
-import type { EntryId } from '../../protocol/entry-id';
+import { BEGINNING, type EntryId } from '../../protocol/entry-id';
 import { encodeTag, MOVED } from './announcement';
 import { listOf, pairsOf, textOf, type Context, type Reply } from './context';
 import type { Replication } from './replication';
@@ -90,7 +90,8 @@ export class Logs {
   }
 
   async history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]> {
-    if (limit <= 0) return [];
+    // Nothing is before the beginning, and Redis takes that for a mistake.
+    if (limit <= 0 || before === BEGINNING) return [];
     const { calls, keys, limits } = this.context;
     const end = before === undefined ? '+' : `(${before}`;
     const reply = (await calls.script('history', [keys.log(topic).log], [limits.messageTTL, end, limit])) as Reply;

@@ -189,6 +189,8 @@ export function logFacts(make: Make): void {
     expect(await history(ids[2], 1)).toBe('b');
     expect(await history(ids[0], 10)).toBe('');
     expect(await history(undefined, 0)).toBe('');
+    expect(await history(BEGINNING, 10)).toBe('');
+    expect(await history('1-0', 10)).toBe('');
   });
 
   test('refuses one who is no member, but not the repeat of one who was', async () => {
