@@ -209,8 +209,8 @@ export class Chat {
     if (place.listening) throw new ChatError('not_in_room', room);
     const speaker = { id: session.id, from: session.id };
     const data = this.middleware.hasReceive
-      ? await this.#accept(client.connection, speaker, room, message, options.spend)
-      : this.#encode(room, speaker.from, message, options.spend);
+      ? await this.#accept(client.connection, speaker, room, message, options)
+      : this.#encode(room, speaker.from, message, options);
     const said = await this.#append(room, data, speaker, options, true);
     return said ?? this.#sayAgain(client, room, data, speaker, options);
   }
@@ -240,8 +240,8 @@ export class Chat {
     };
     const { connection, match, key } = options;
     const data = connection
-      ? await this.#accept(connection, speaker, room, message)
-      : this.#encode(room, speaker.from, message);
+      ? await this.#accept(connection, speaker, room, message, options)
+      : this.#encode(room, speaker.from, message, options);
     const said = await this.#append(room, data, speaker, { match, key }, false);
     if (!said) throw new ChatError('room_not_found');
     return said;
@@ -293,6 +293,14 @@ export class Chat {
     return new Map(await Promise.all(places));
   }
 
+  /** The places after everything that these logs hold now: one look at the store for all that are not at hand. */
+  async ends(topics: readonly Topic[], address: string): Promise<Map<Topic, EntryId>> {
+    const cold = topics.filter((topic) => !this.tails.warm(topic));
+    const read = cold.length > 0 ? await this.reads.run(address, () => this.store.ends(cold)) : [];
+    const ends = new Map(cold.map((topic, index) => [topic, read[index] ?? BEGINNING]));
+    return new Map(topics.map((topic) => [topic, ends.get(topic) ?? this.tails.warm(topic)?.last ?? BEGINNING]));
+  }
+
   /** The place after everything that a log holds now. */
   async endOf(topic: Topic): Promise<EntryId> {
     const warm = this.tails.warm(topic);
@@ -325,18 +333,20 @@ export class Chat {
     speaker: Speaker,
     room: string,
     message: unknown,
-    spend?: (bytes: number) => void,
+    options: SayOptions,
   ): Promise<string> {
     const payload: Payload = { message, room, from: speaker.from, context: 'user' };
     const received = await this.middleware.receive(connection, room, payload);
     if (received === null) throw new ChatError('dropped');
-    return this.#encode(room, speaker.from, received.message, spend);
+    return this.#encode(room, speaker.from, received.message, options);
   }
 
-  #encode(room: string, from: string, message: unknown, spend?: (bytes: number) => void): string {
+  /** What it is matched by weighs as much in the log, and on its way, as what is said. */
+  #encode(room: string, from: string, message: unknown, { match, spend }: SayOptions): string {
     const { messageBytes } = this.settings;
     if (messageBytes > 0 || spend) {
-      const bytes = Buffer.byteLength(typeof message === 'string' ? message : JSON.stringify(message ?? null));
+      const said = Buffer.byteLength(typeof message === 'string' ? message : JSON.stringify(message ?? null));
+      const bytes = said + (match ? Buffer.byteLength(match.value) : 0);
       if (messageBytes > 0 && bytes > messageBytes) {
         throw new ChatError('too_large', `a message has ${String(messageBytes)} bytes at most`);
       }

@@ -1,12 +1,12 @@
 /** What one client may ask for, on whatever transport: checks what it sends, and does it in its name. */
 import { ChatError } from '../protocol/errors';
-import { parseEntryId, type EntryId } from '../protocol/entry-id';
+import { parseEntryId } from '../protocol/entry-id';
 import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
 import type { LogEntry } from './batch';
 import type { Chat, Said } from './chat';
 import { roomsOf, type ChatConnection, type OpenConnection, type Peer } from './connection';
 import { cursorOf } from './cursors';
-import { presenceTopic, roomTopic, type Match, type Topic } from './entry';
+import { presenceTopic, roomTopic, type Match } from './entry';
 import { hearThrough } from './hear';
 import type { Rates } from './rate';
 import { Reading, type ReadOptions } from './reading';
@@ -183,12 +183,9 @@ export class Client {
   /** Where the client stands that reads from now on: the live end of everything it hears. */
   async cursorNow(): Promise<string> {
     const { isNew, rooms } = this.session;
-    const places = [...rooms].map(async ([room, { floor }]): Promise<[Topic, EntryId]> => {
-      const topic = roomTopic(room);
-      // Who has just come in stands at the end already.
-      return [topic, isNew ? floor : await this.chat.endOf(topic)];
-    });
-    return cursorOf(this.chat, new Map(await Promise.all(places)));
+    // Who has just come in stands at the end already.
+    if (isNew) return cursorOf(this.chat, new Map([...rooms].map(([room, { floor }]) => [roomTopic(room), floor])));
+    return cursorOf(this.chat, await this.chat.ends([...rooms.keys()].map(roomTopic), this.peer.remoteIP));
   }
 
   /** What `method=messages` asks for; the transport decides how it is answered. */

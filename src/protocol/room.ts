@@ -5,6 +5,8 @@ import { ChatError } from './errors';
 const RESERVED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 const ROOM = /^[\p{L}\p{N}_.:@/#+~=-]{1,100}$/u;
+/** Some letters are not to be seen, as the Hangul filler: two rooms would look alike. */
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
 
 /**
  * The room's name in NFC, 1-100 code points of letters, digits and `_ . : @ / # + ~ = -`.
@@ -20,7 +22,7 @@ export function parseRoomName(text: unknown): string {
 export function roomNameOrUndefined(text: unknown): string | undefined {
   if (typeof text !== 'string' || text.length > 400 || !text.isWellFormed()) return undefined;
   const room = text.normalize('NFC');
-  return ROOM.test(room) && !RESERVED.has(room) ? room : undefined;
+  return ROOM.test(room) && !INVISIBLE.test(room) && !RESERVED.has(room) ? room : undefined;
 }
 
 export function isReservedName(name: string): boolean {

@@ -110,6 +110,6 @@ export class MemoryLog {
 /** What an entry costs besides its text. */
 const ENTRY = 250;
 
-function weightOf({ data }: Entry): number {
-  return ENTRY + bytesOf(data);
+function weightOf({ data, match }: Entry): number {
+  return ENTRY + bytesOf(data) + (match ? bytesOf(match.value) : 0);
 }

@@ -59,7 +59,10 @@ export class Guard {
       if (!this.originAllowed(origin, request)) throw new ChatError('cross_site');
       return;
     }
-    if (site === 'same-origin' || site === 'none') return;
+    if (site === 'same-origin') return;
+    // A page's speculation rules have its visitor's browser fetch an address as if that had been typed.
+    if (isSpeculative(request)) throw new ChatError('cross_site');
+    if (site === 'none') return;
     if (site !== undefined) throw new ChatError('cross_site');
     if (referer !== undefined && !this.originAllowed(originOf(referer), request)) throw new ChatError('cross_site');
     // A browser on plain HTTP that goes there by itself, or fetches a picture: nothing that a page of ours does.
@@ -124,6 +127,13 @@ export class Guard {
       return asked.startsWith(before) && asked.endsWith(after) && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(name);
     });
   }
+}
+
+/** Fetch ahead, by whatever name browsers have had for it. */
+function isSpeculative({ headers }: IncomingMessage): boolean {
+  return ['sec-purpose', 'purpose', 'x-purpose', 'x-moz'].some((name) =>
+    /prefetch|prerender|preview/i.test(String(headers[name])),
+  );
 }
 
 function isBrowser({ headers }: IncomingMessage): boolean {

@@ -43,7 +43,7 @@ describe('a broken way to Redis', () => {
     const proxy = await FaultProxy.to(sharedRedis());
     const store = await openRedisStore({ redis: { url: proxy.url }, timing: { call: 150 } });
     // Whose one call takes as long as all of the other's would, one after the other.
-    const patient = await openRedisStore({ redis: { url: proxy.url }, timing: { call: 600 } });
+    const patient = await openRedisStore({ redis: { url: proxy.url }, timing: { call: 450 } });
     await told(store, 'room:x', 'a');
     proxy.deafen();
     const calls = [

@@ -395,6 +395,7 @@ describe('rooms in Redis', () => {
       'a\nb',
       'a b',
       '\u202egnp',
+      'good\u3164',
       'x'.repeat(10_000),
       'a\u0000b',
 

@@ -391,6 +391,12 @@ describe('saying', () => {
     await expect(say(chat, ann, 'defaultRoom', 'éééa')).rejects.toMatchObject({ code: 'too_large', status: 413 });
     await say(chat, ann, 'defaultRoom', [1, 22]);
     await expect(say(chat, ann, 'defaultRoom', [1, 222])).rejects.toMatchObject({ code: 'too_large' });
+    const match = { key: 'id', value: 'éé' };
+    let spent = 0;
+    const spend = (bytes: number): void => void (spent += bytes);
+    await chat.say(ann, 'defaultRoom', 'é', { match, spend });
+    expect(spent).toBe(6);
+    await expect(chat.say(ann, 'defaultRoom', 'éa', { match })).rejects.toMatchObject({ code: 'too_large' });
     const open = await startChat({ settings: { messageBytes: 0 } });
     await say(open, await person(open), 'defaultRoom', 'x'.repeat(1_000_000));
   });

@@ -131,6 +131,19 @@ describe('what a client may ask for', () => {
 });
 
 describe('reading', () => {
+  test('from where all of its rooms end now, which is one look at the store', async () => {
+    const chat = await startChat();
+    const bob = await clientOf(chat);
+    for (const room of ['a', 'b', 'c']) await bob.roomAdd(room);
+    const said = await chat.broadcast('b', 'x');
+    bob.session.isNew = false;
+    const [ends, read] = [jest.spyOn(chat.store, 'ends'), jest.spyOn(chat.store, 'read')];
+    const cursor = await bob.cursorNow();
+    expect([ends.mock.calls.length, read.mock.calls.length]).toEqual([1, 0]);
+    const after = placesOf(chat, bob.session, cursor);
+    expect([after.get('room:b'), after.size]).toEqual([said.id, 4]);
+  });
+
   test('once, from its own place or from a cursor, as often as it likes', async () => {
     const chat = await startChat();
     const [ann, bob] = [await clientOf(chat), await clientOf(chat)];

@@ -12,11 +12,12 @@ interface Marks {
   readonly agent?: string;
   readonly xChat?: string;
   readonly language?: string;
+  readonly purpose?: string;
   readonly host?: string | undefined;
 }
 
 function request(
-  { origin, site, referer, accept, agent, xChat, language, host = 'chat.test:8080' }: Marks,
+  { origin, site, referer, accept, agent, xChat, language, purpose, host = 'chat.test:8080' }: Marks,
   tls = false,
 ): IncomingMessage {
   const all = {
@@ -27,6 +28,7 @@ function request(
     'user-agent': agent,
     'x-chat': xChat,
     'accept-language': language,
+    'sec-purpose': purpose,
     host,
   };
   const headers = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
@@ -56,6 +58,10 @@ const image = 'image/avif,image/webp,*/*;q=0.8';
 describe('a request by', () => {
   test.each<[string, Marks, boolean]>([
     ['curl', { accept: '*/*' }, true],
+    ['our page, ahead of a link', { site: 'same-origin', purpose: 'prefetch', accept: html }, true],
+    ["another page's rule to prefetch", { site: 'none', purpose: 'prefetch', accept: html }, false],
+    ["another page's rule to prerender", { site: 'none', purpose: 'prefetch;prerender', accept: html }, false],
+    ['the same on plain HTTP', { purpose: 'prefetch', accept: '*/*' }, false],
     ['a program that says nothing', {}, true],
     ['our page', { site: 'same-origin', accept: '*/*', referer: 'http://chat.test:8080/' }, true],
     ['our page on plain HTTP', { accept: '*/*', referer: 'http://chat.test:8080/page' }, true],
