@@ -69,6 +69,7 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
   'an origin': (text) => guard.originAllowed(`https://${text}.example.com`, withHeader('origin', text)),
   'a referrer': (text) => guard.checkSite(withHeader('referer', text), false),
   'an Accept': (text) => guard.checkSite(withHeader('accept', text), true),
+  'a forwarded address': (text) => originsOf(2).address(withHeader('x-forwarded-for', text)),
   'a host': (text) => guard.checkHost(withHeader('host', text)),
   lines: (text) => [...new LineSplitter(0).push(Buffer.from(text))].length,
 };
