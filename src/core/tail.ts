@@ -21,7 +21,7 @@ export interface Watcher {
 
 /** Entries kept in memory; whoever stands further back is served from the store. */
 const RING_ENTRIES = 1024;
-/** Characters of their texts: the same text is held once more for each kind of socket that it went out to. */
+/** Characters of them: the same text is held once more for each kind of socket that it went out to. */
 const RING_LENGTH = 2_097_152;
 /** One answer's worth: more is fetched when the peer has taken this. */
 export const BATCH_ENTRIES = 512;
@@ -185,7 +185,7 @@ export class Tail implements Follower {
 
   #push(entry: LogEntry): void {
     this.#ring.push(entry);
-    this.#ringLength += entry.json.length;
+    this.#ringLength += lengthOf(entry);
     this.#last = entry.id;
     this.#batches?.clear();
     if (this.#ring.length > RING_ENTRIES * 1.25) this.#drop(this.#ring.length - RING_ENTRIES);
@@ -198,15 +198,18 @@ export class Tail implements Follower {
     if (!dropped) return;
     this.#start = dropped.id;
     this.#startSeq = dropped.seq;
-    for (const { json } of this.#ring.slice(0, count)) this.#ringLength -= json.length;
+    for (const entry of this.#ring.slice(0, count)) this.#ringLength -= lengthOf(entry);
     this.#ring = this.#ring.slice(count);
   }
 
-  /** How many of the oldest entries have so long texts together; never the newest one. */
+  /** How many of the oldest entries are so long together; never the newest one. */
   #countOf(length: number): number {
     let count = 0;
-    for (let left = length; left > 0 && count < this.#ring.length - 1; count += 1) {
-      left -= this.#ring[count]?.json.length ?? 0;
+    let left = length;
+    for (const entry of this.#ring.slice(0, -1)) {
+      if (left <= 0) break;
+      left -= lengthOf(entry);
+      count += 1;
     }
     return count;
   }
@@ -260,4 +263,9 @@ export class Tail implements Follower {
     this.#waving = false;
     if (this.#moved) this.#wave();
   }
+}
+
+/** What it is matched by is held as well, and may be as long as what is said. */
+function lengthOf({ json, match }: LogEntry): number {
+  return json.length + (match?.value.length ?? 0);
 }

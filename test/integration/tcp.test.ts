@@ -144,6 +144,18 @@ describe('say', () => {
     expect((await bob.heard.take(3)).map(({ message }) => message)).toEqual(['for Bob', 'for all', 'the end']);
     expect((await cid.heard.take(3)).map(({ message }) => message)).toEqual(['for all', 'for Cid', 'the end']);
   });
+
+  test('with the sticky match counted for its size, as one that comes with it is', async () => {
+    const { tcpPort } = await startServer({ config: { limits: { messageBytes: 100 } } });
+    const [ann, bob] = await two(tcpPort);
+    await ann.line('paramAdd roomMatchKey=id');
+    await ann.line(`paramAdd roomMatchValue=${'x'.repeat(90)}`);
+    expect((await ann.line('say 0123456789')).status).toBe('OK');
+    expect(await ann.line('say 0123456789a')).toMatchObject({ code: 'too_large' });
+    await ann.line('paramsDelete');
+    await ann.line('say 0123456789a');
+    expect((await bob.heard.next()).message).toBe('0123456789a');
+  });
 });
 
 describe('verbs', () => {

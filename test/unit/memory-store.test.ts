@@ -103,6 +103,17 @@ describe('what it may hold', () => {
     await told(wide, 'room:x', '中'.repeat(5000));
     expect(wide.held - plain.held).toBe(5000);
   });
+
+  test('a match is held as well, and let go of with its entry', async () => {
+    const [plain, matched] = [await open(), await open()];
+    await told(plain, 'room:x', 'a');
+    const match = { key: 'id', value: 'x'.repeat(5000) };
+    await tell(matched, 'room:x', { data: 'a', speaker: '', match });
+    expect(matched.held - plain.held).toBe(5000);
+    for (const store of [plain, matched]) await store.removeRoom('x');
+    later(20_000);
+    expect(matched.held).toBe(plain.held);
+  });
 });
 
 test('a clock that goes back holds no message up, and their order is kept', async () => {

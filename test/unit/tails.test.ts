@@ -7,7 +7,7 @@ import type { Reader, Tail } from '../../src/core/tail';
 import { Tails, type TailsOptions } from '../../src/core/tails';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
-import { told } from '../contract/store/given';
+import { tell, told } from '../contract/store/given';
 import { limits } from '../support/core';
 import { eventually } from '../support/eventually';
 import { KeptLog } from '../support/logger';
@@ -98,6 +98,21 @@ test('a tail of long texts holds half of two million characters when they become
   const [giant] = await said(tail, 1, () => 'y'.repeat(3_000_000));
   expect(await isWarm(tail, ids.at(-1)!)).toBe(true);
   expect(tail.last).toBe(giant);
+});
+
+test('what entries are matched by counts as what they say does', async () => {
+  const tail = await tailsOf().acquire('room:x', reader());
+  const match = { key: 'id', value: 'x'.repeat(100_000) };
+  const ids: string[] = [];
+  for (let nth = 0; nth < 30; nth += 1) {
+    const appended = await tell(store, 'room:x', { data: 'a', speaker: '', match });
+    if ('id' in appended) ids.push(appended.id);
+  }
+  await eventually(() => tail.last === ids.at(-1));
+  const warm: boolean[] = [];
+  for (const id of ids) warm.push(await isWarm(tail, id));
+  expect(warm.filter(Boolean).length).toBeGreaterThanOrEqual(10);
+  expect(warm.filter(Boolean).length).toBeLessThanOrEqual(21);
 });
 
 test('a reader is woken once for all that came in one turn; a thousand readers in slices, and none that has gone', async () => {
