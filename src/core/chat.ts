@@ -169,10 +169,13 @@ export class Chat {
     return session;
   }
 
-  /** What became of a record that a token of ours speaks of: the store was emptied since, or its time was over. */
+  /**
+   * What became of a record that a token of ours speaks of: the store was emptied since, or its time was over. One that
+   * was there when the store was emptied would be over by itself once that is a record's life ago.
+   */
   async lostHow(issuedAt: number): Promise<'expired' | 'reset'> {
-    const { since } = await this.store.secret(this.tokens.secret);
-    return issuedAt < since ? 'reset' : 'expired';
+    const { since, now } = await this.store.secret(this.tokens.secret);
+    return issuedAt < since && now - since < recordTTL(this.settings) ? 'reset' : 'expired';
   }
 
   async setAttributes(session: Session, attributes: ReadonlyMap<string, unknown>): Promise<void> {
@@ -282,15 +285,6 @@ export class Chat {
     if (given === BEGINNING) return { place: await this.#anewIn(room, floor), loss: undefined };
     const reason = await this.#lossBefore(session, room, given);
     return { place: floor, loss: reason && { reason, lost: null } };
-  }
-
-  /** Where a client goes on that has no cursor: at its own place, or from now on. */
-  async placesNow(session: Session): Promise<Map<Topic, EntryId>> {
-    const topics: Topic[] = [clientTopic(session.id), ...[...session.rooms.keys()].map(roomTopic)];
-    const places = topics.map(async (topic): Promise<[Topic, EntryId]> => {
-      return [topic, session.places.get(topic) ?? (await this.endOf(topic))];
-    });
-    return new Map(await Promise.all(places));
   }
 
   /** The places after everything that these logs hold now: one look at the store for all that are not at hand. */

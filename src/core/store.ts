@@ -171,9 +171,9 @@ export interface Store {
   health(): Promise<StoreHealth>;
   /**
    * The deployment's secret: the first one proposed is kept, and put back by any node when the store lost it.
-   * `since` (ms, the store's clock) is when it was put there: what is older than that was lost, not expired.
+   * `since` is when it was put there: what is older than that was lost, unless it would have expired by `now`.
    */
-  secret(proposed: string): Promise<{ readonly secret: string; readonly since: number }>;
+  secret(proposed: string): Promise<KeptSecret>;
 
   // --- logs ---
 
@@ -285,6 +285,13 @@ export interface Store {
 
   /** What working with it has shown so far on this node. */
   readonly figures: StoreFigures;
+}
+
+export interface KeptSecret {
+  readonly secret: string;
+  /** ms, by the store's clock, as all of its times. */
+  readonly since: number;
+  readonly now: number;
 }
 
 export interface StoreFigures {

@@ -11,6 +11,7 @@ import type {
   Follower,
   Joined,
   JoinRequest,
+  KeptSecret,
   Membership,
   RoomSnapshot,
   Slice,
@@ -40,7 +41,7 @@ export class MemoryStore implements Store {
   readonly #followers = new Map<Topic, Set<Follower>>();
   readonly #budget: Budget;
   readonly #clients: MemoryClients;
-  #secret: { readonly secret: string; readonly since: number } | undefined;
+  #secret: Omit<KeptSecret, 'now'> | undefined;
   #tidying: NodeJS.Timeout | undefined;
 
   constructor(
@@ -74,9 +75,10 @@ export class MemoryStore implements Store {
     return Promise.resolve({ ready: true, reason: '' });
   }
 
-  secret(proposed: string): Promise<{ readonly secret: string; readonly since: number }> {
-    this.#secret ??= { secret: proposed, since: this.now() };
-    return Promise.resolve(this.#secret);
+  secret(proposed: string): Promise<KeptSecret> {
+    const now = this.now();
+    this.#secret ??= { secret: proposed, since: now };
+    return Promise.resolve({ ...this.#secret, now });
   }
 
   append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {

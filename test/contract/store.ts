@@ -5,6 +5,7 @@
  */
 import { closeStores, usualLimits, type CreateStore, type StoreUnderTest } from '../support/stores';
 import type { StoreLimits } from '../../src/core/store';
+import { nextMillisecond } from './store/given';
 import { clientFacts } from './store/clients';
 import { followFacts } from './store/follow';
 import { holderFacts } from './store/holders';
@@ -30,12 +31,18 @@ export function storeContract(name: string, create: CreateStore): void {
     describe('clients', () => clientFacts(make));
     describe('nodes', () => nodeFacts(make));
 
-    test('keeps the first secret that was proposed, and since when', async () => {
+    test('keeps the first secret that was proposed, and since when, and tells the time', async () => {
       const { store, second } = await make();
       const first = await store.secret('one secret');
       expect(first.secret).toBe('one secret');
       expect(Math.abs(first.since - Date.now())).toBeLessThan(60_000);
-      expect(await (await second()).secret('another')).toEqual(first);
+      expect(first.now).toBe(first.since);
+      await nextMillisecond();
+      const again = await (await second()).secret('another');
+      expect(again).toEqual({ ...first, now: expect.any(Number) });
+      // By the clock that says since when, so that the two can be compared.
+      expect(again.now).toBeGreaterThan(first.since);
+      expect(Math.abs(again.now - Date.now())).toBeLessThan(60_000);
     });
 
     test('is healthy while nothing is wrong', async () => {

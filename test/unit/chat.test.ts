@@ -1,4 +1,5 @@
 import type { ChatMiddleware } from '../../src/core/middleware';
+import { recordTTL } from '../../src/core/settings';
 import { BEGINNING } from '../../src/protocol/entry-id';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
@@ -585,7 +586,8 @@ describe('going and coming back', () => {
     await chat.renewal.touch({ session, connection: back.connection });
     expect((await members(chat, 'defaultRoom')).sort()).toEqual([web.session.id, bob.session.id].sort());
     expect(session.rooms.get('defaultRoom')?.floor).toBe(web.session.rooms.get('defaultRoom')?.floor);
-    expect((await chat.placesNow(session)).get('room:defaultRoom')).toBeDefined();
+    const { entries } = await store.read('room:defaultRoom', session.places.get('room:defaultRoom') ?? '', 10);
+    expect(entries.map(({ speaker }) => speaker)).toEqual([bob.session.id]);
   });
 
   test('saying where the lease ran out joins again first', async () => {
@@ -714,6 +716,38 @@ describe('the store lost everything', () => {
     expect(link.heard.filter(({ context }) => context === 'gap')).toEqual([
       { context: 'gap', room: 'kitchen', reason: 'reset', lost: null },
     ]);
+  });
+
+  test('a token from before has lost its record by that for as long as the record would have lived, by the store’s clock', async () => {
+    let now = 1_000_000;
+    const chat = await startChat({ store: new MemoryStore(limits, () => now) });
+    const { since } = await chat.store.secret('whichever');
+    expect(await chat.lostHow(since)).toBe('expired');
+    expect(await chat.lostHow(since - 1)).toBe('reset');
+    now = since + recordTTL(chat.settings) - 1;
+    expect(await chat.lostHow(since - 1)).toBe('reset');
+    now += 1;
+    expect(await chat.lostHow(since - 1)).toBe('expired');
+  });
+
+  test('who comes back later than that hears nothing of what was said before', async () => {
+    let now = 1_000_000;
+    const chat = await startChat({ store: new MemoryStore(limits, () => now) });
+    await chat.store.secret('whichever');
+    await chat.broadcast('defaultRoom', 'first after it');
+    const heard = async (issuedAt: number): Promise<number> => {
+      const session = await chat.welcome(
+        `${String(issuedAt)}-${String(now)}`,
+        peer('web'),
+        await chat.lostHow(issuedAt),
+      );
+      const floor = session.rooms.get('defaultRoom')?.floor ?? '';
+      return (await chat.store.read('room:defaultRoom', floor, 10)).entries.length;
+    };
+    expect(await heard(900_000)).toBe(1);
+    now += recordTTL(chat.settings);
+    await chat.broadcast('defaultRoom', 'second');
+    expect(await heard(900_001)).toBe(0);
   });
 });
 

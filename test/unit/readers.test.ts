@@ -26,6 +26,10 @@ async function readAll(feed: Feed): Promise<{ messages: { message: unknown; room
   }
 }
 
+/** Where one stands who has heard all of its rooms. */
+const endsFor = (chat: Chat, { session, peer }: Person): Promise<Map<Topic, EntryId>> =>
+  chat.ends([...session.rooms.keys()].map(roomTopic), peer.remoteIP);
+
 async function feedOf(
   chat: Chat,
   who: Person,
@@ -77,10 +81,7 @@ describe('announcements that are late, doubled, out of order or lost', () => {
       ['defaultRoom', []],
       ['kitchen', []],
     ]);
-    let cursor = cursorOf(
-      chat,
-      new Map([[clientTopic(bob.session.id), '0-0'], ...(await chat.placesNow(bob.session))]),
-    );
+    let cursor = cursorOf(chat, new Map([[clientTopic(bob.session.id), '0-0'], ...(await endsFor(chat, bob))]));
     let said = 0;
     for (let hop = 0; hop < 120; hop += 1) {
       for (const room of ['defaultRoom', 'kitchen', 'defaultRoom'])
@@ -213,7 +214,7 @@ describe('what is gone is told, once and in its place', () => {
   test('trimmed: with the count, then the rest; delivered and lost are all that was said', async () => {
     const chat = await startChat({ store: new StutteringStore(short, () => 0.5) });
     const [ann, bob] = [await person(chat), await person(chat)];
-    const places = await chat.placesNow(bob.session);
+    const places = await endsFor(chat, bob);
     for (const index of range(0, 25)) await say(chat, ann, 'defaultRoom', index);
     const { messages, gaps } = await readAll(await feedOf(chat, bob, places));
     expect(gaps).toEqual([{ room: 'defaultRoom', reason: 'trimmed', lost: 15 }]);
@@ -223,7 +224,7 @@ describe('what is gone is told, once and in its place', () => {
   test('to a link as well, before what follows', async () => {
     const chat = await startChat({ store: new StutteringStore(short, () => 0.5) });
     const [ann, bob] = [await person(chat), await person(chat)];
-    const places = await chat.placesNow(bob.session);
+    const places = await endsFor(chat, bob);
     for (const index of range(0, 12)) await say(chat, ann, 'defaultRoom', index);
     const { link } = await listen(chat, bob, { places });
     await eventually(() => link.heard.length === 11);
@@ -240,7 +241,7 @@ describe('what is gone is told, once and in its place', () => {
     );
     const chat = await startChat({ store });
     const [ann, bob] = [await person(chat), await person(chat)];
-    const places = await chat.placesNow(bob.session);
+    const places = await endsFor(chat, bob);
     for (const index of range(0, 4)) await say(chat, ann, 'defaultRoom', index);
     now += 1001;
     await say(chat, ann, 'defaultRoom', 4);
@@ -256,9 +257,7 @@ describe('what is gone is told, once and in its place', () => {
     for (const index of range(0, 700)) await say(chat, ann, 'defaultRoom', index);
     const page = await feed.next(50);
     expect(page.heard).toEqual([]);
-    expect(page.places.get(roomTopic('defaultRoom'))).toBe(
-      (await chat.placesNow(ann.session)).get(roomTopic('defaultRoom')),
-    );
+    expect(page.places.get(roomTopic('defaultRoom'))).toBe((await endsFor(chat, ann)).get(roomTopic('defaultRoom')));
   });
 });
 
@@ -311,7 +310,7 @@ describe('what readers at the same places share', () => {
     const chat = await startChat();
     const people = await Promise.all(range(0, 4).map(() => person(chat)));
     const [ann, bob, , tom] = people as [Person, Person, Person, Person];
-    const now = await chat.placesNow(tom.session);
+    const now = await endsFor(chat, tom);
     const feeds = await Promise.all(people.map((who) => feedOf(chat, who, now, true)));
     const [atAnn, atBob, atEve, atTom] = feeds as [Feed, Feed, Feed, Feed];
 
@@ -345,7 +344,7 @@ describe('what readers at the same places share', () => {
   test('is nothing once a hook looks at each hearer', async () => {
     const chat = await startChat({ middleware: [{ name: 'each', say: (_connection, _room, payload) => payload }] });
     const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];
-    const now = await chat.placesNow(eve.session);
+    const now = await endsFor(chat, eve);
     const [atBob, atEve] = [await feedOf(chat, bob, now, true), await feedOf(chat, eve, now, true)];
     await say(chat, ann, 'defaultRoom', 'x');
     const pages = [await atBob.next(50), await atEve.next(50)];

@@ -11,6 +11,7 @@ import type {
   Follower,
   Joined,
   JoinRequest,
+  KeptSecret,
   Membership,
   RoomSnapshot,
   Slice,
@@ -23,7 +24,7 @@ import type { EntryId } from '../../protocol/entry-id';
 import { Calls } from './calls';
 import { Clients } from './clients';
 import { connect, isCluster } from './connect';
-import type { Context } from './context';
+import { listOf, textOf, type Context, type Reply } from './context';
 import { examine } from './examine';
 import { Keys } from './keys';
 import { Link } from './links';
@@ -144,10 +145,11 @@ export class RedisStore implements Store {
     return Promise.resolve(this.#probe.health());
   }
 
-  async secret(proposed: string): Promise<{ readonly secret: string; readonly since: number }> {
-    const kept = String(await this.#calls.script('secret', [this.#keys.secret], [proposed]));
+  async secret(proposed: string): Promise<KeptSecret> {
+    const reply = (await this.#calls.script('secret', [this.#keys.secret], [proposed])) as Reply;
+    const [kept = '', now = ''] = listOf(reply).map(textOf);
     const space = kept.indexOf(' ');
-    return { secret: kept.slice(space + 1), since: Number(kept.slice(0, space)) };
+    return { secret: kept.slice(space + 1), since: Number(kept.slice(0, space)), now: Number(now) };
   }
 
   append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {
