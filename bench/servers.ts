@@ -59,6 +59,7 @@ const unlimited = {
   joinsPerSecond: 0,
   joinsPerSecondPerAddress: 0,
   newClientsPerSecondPerAddress: 0,
+  newRoomsPerSecondPerAddress: 0,
 };
 
 export function isPresent(kind: ServerSpec['kind']): boolean {

@@ -180,6 +180,11 @@ export const schema = z.strictObject({
     joinsPerSecond: setting(rate, 5, 'Joins of one client a second (ten times as many at once).'),
     joinsPerSecondPerAddress: setting(rate, 200, 'Joins of one address a second (ten times as many at once).'),
     newClientsPerSecondPerAddress: setting(rate, 50, 'New clients of one address (four times as many at once).'),
+    newRoomsPerSecondPerAddress: setting(
+      rate,
+      0.5,
+      'Rooms that clients of one address make by joining, a second (a thousand times as many at once).',
+    ),
     bufferSoft: setting(count, 1_048_576, 'Bytes unsent to a peer at which we stop writing; it catches up later.'),
     bufferHard: setting(count, 4_194_304, 'Bytes unsent to a peer at which it is closed; it can resume.'),
     unsentPerAddress: setting(

@@ -10,6 +10,7 @@ import { presenceTopic, roomTopic, type Match } from './entry';
 import { hearThrough } from './hear';
 import type { Rates } from './rate';
 import { Reading, type ReadOptions } from './reading';
+import type { Making } from './rooms';
 import type { Session } from './session';
 import type { RoomSnapshot } from './store';
 
@@ -85,11 +86,15 @@ export class Client {
     return await this.chat.say(this, room, params.message, { key: params.key, match, spend });
   }
 
+  get #making(): Making {
+    return () => this.rates.newRoom(this.peer.remoteIP);
+  }
+
   async roomAdd(room: unknown): Promise<string> {
     const name = required(room);
     this.rates.join(this.id, this.peer.remoteIP);
     if (this.session.rooms.get(name)?.listening === false) throw new ChatError('already_in_room', name);
-    await this.chat.rooms.join(this.session, this.connection, name, { listening: false });
+    await this.chat.rooms.join(this.session, this.connection, name, { listening: false, making: this.#making });
     return name;
   }
 
@@ -97,7 +102,7 @@ export class Client {
     const name = required(room);
     this.rates.join(this.id, this.peer.remoteIP);
     if (this.session.rooms.has(name)) throw new ChatError('already_in_room', name);
-    await this.chat.rooms.join(this.session, this.connection, name, { listening: true });
+    await this.chat.rooms.join(this.session, this.connection, name, { listening: true, making: this.#making });
     return name;
   }
 
@@ -119,7 +124,7 @@ export class Client {
     if (room === undefined || room === null || room === '') throw new ChatError('room_change_needs_room');
     const name = parseRoomName(room);
     if (name !== this.session.room) this.rates.join(this.id, this.peer.remoteIP);
-    await this.chat.rooms.changeRoom(this.session, this.connection, name);
+    await this.chat.rooms.changeRoom(this.session, this.connection, name, { making: this.#making });
     return name;
   }
 

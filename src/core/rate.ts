@@ -55,6 +55,16 @@ export class RateLimit {
     this.#taken?.set(key, (this.#taken.get(key) ?? 0) + tokens);
   }
 
+  /** What was taken and is not used after all. */
+  giveBack(key: string, tokens = 1): void {
+    if (this.perSecond === 0) return;
+    const bucket = this.#bucket(key);
+    bucket.tokens = Math.min(this.burst, bucket.tokens + tokens);
+    this.#place(key, bucket);
+    // Less than nothing, when others have heard of it meanwhile.
+    this.#taken?.set(key, (this.#taken.get(key) ?? 0) - tokens);
+  }
+
   /** What was taken since the last call, by key: of the `most` that took most. Counted from the first call on. */
   takenSince(most: number): ReadonlyMap<string, number> {
     const taken = this.#taken ?? new Map<string, number>();
@@ -142,6 +152,7 @@ export interface RateSettings {
   readonly joinsPerSecond: number;
   readonly joinsPerSecondPerAddress: number;
   readonly newClientsPerSecondPerAddress: number;
+  readonly newRoomsPerSecondPerAddress: number;
 }
 
 /** The limits that hold across all transports of a node, and by SharedRates across nodes. */
@@ -154,6 +165,7 @@ export class Rates {
   readonly #joins: RateLimit;
   readonly #joinsOfAddress: RateLimit;
   readonly #newClients: RateLimit;
+  readonly #newRooms: RateLimit;
 
   constructor(settings: RateSettings, now?: () => number) {
     // Of a rate below one a second, one at least may be taken at once, or none ever could.
@@ -165,6 +177,8 @@ export class Rates {
     this.#joins = limit(settings.joinsPerSecond, 10);
     this.#joinsOfAddress = limit(settings.joinsPerSecondPerAddress, 10);
     this.#newClients = limit(settings.newClientsPerSecondPerAddress, 4);
+    // Of a rate that lets one address make no more in a day than there may be, so many that nobody ever meets it.
+    this.#newRooms = limit(settings.newRoomsPerSecondPerAddress, 1000);
     this.limits = new Map([
       ['says', this.#says],
       ['says-of-address', this.#saysOfAddress],
@@ -172,6 +186,7 @@ export class Rates {
       ['joins', this.#joins],
       ['joins-of-address', this.#joinsOfAddress],
       ['new-clients', this.#newClients],
+      ['new-rooms', this.#newRooms],
     ]);
   }
 
@@ -197,5 +212,12 @@ export class Rates {
 
   newClient(address: string): void {
     this.#newClients.take(networkOf(address));
+  }
+
+  /** A room that a join may make. @returns gives it back: the room was there, or was not made */
+  newRoom(address: string): () => void {
+    const network = networkOf(address);
+    this.#newRooms.take(network);
+    return () => this.#newRooms.giveBack(network);
   }
 }

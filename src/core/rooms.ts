@@ -1,6 +1,6 @@
 /** Who is in which room: joining and leaving, on purpose, by lease or by the server's word; and what a room looks like. */
 import { BEGINNING } from '../protocol/entry-id';
-import { ChatError } from '../protocol/errors';
+import { asChatError, ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import { absentPeer, type ChatConnection, type Peer } from './connection';
 import { roomTopic } from './entry';
@@ -8,7 +8,7 @@ import type { MiddlewareChain } from './middleware';
 import { Session, type HeardRoom } from './session';
 import type { Sessions } from './sessions';
 import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
-import type { ClientChange, Departure, Holder, RoomSnapshot, Store } from './store';
+import type { ClientChange, Departure, Holder, JoinRequest, Membership, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -25,12 +25,18 @@ export interface RoomsOptions {
   readonly maySweep: () => boolean;
 }
 
+/**
+ * Takes what the room costs that a join may make, or throws that it may not; what is returned gives it back, when none was
+ * made. The server's own joins cost nothing.
+ */
+export type Making = () => () => void;
+
 export class Rooms {
   constructor(readonly options: RoomsOptions) {}
 
   /**
    * @param revived the client was here before its record was lost: it keeps no place, so that it is told
-   * @throws ChatError already_in_room, too_many_rooms, room_not_found, capacity, or what a `join` hook says
+   * @throws ChatError already_in_room, too_many_rooms, room_not_found, capacity, what `making` throws or a `join` hook says
    */
   async join(
     session: Session,
@@ -40,9 +46,11 @@ export class Rooms {
       listening,
       revived,
       leaving,
+      making,
     }: {
       listening: boolean;
       revived?: 'expired' | 'reset' | undefined;
+      making?: Making | undefined;
       /** A room that it is about to leave for this one. */
       leaving?: string | null;
     },
@@ -59,7 +67,7 @@ export class Rooms {
     // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
     const change = { ...intention(room, listening), mostRooms };
     const intent = this.options.sessions().write(session, change);
-    return this.#join(session, connection, room, { listening, revived, intent });
+    return this.#join(session, connection, room, { listening, revived, intent, making });
   }
 
   /**
@@ -97,24 +105,25 @@ export class Rooms {
     options: {
       readonly listening: boolean;
       readonly revived: 'expired' | 'reset' | undefined;
+      readonly making?: Making | undefined;
       /** The record's being told of it. */
       readonly intent: Promise<unknown>;
       /** The room is to be the client's current one. */
       readonly current?: { readonly room: string };
     },
   ): Promise<HeardRoom> {
-    const { listening, revived, intent, current } = options;
+    const { listening, revived, intent, current, making } = options;
     const { store, settings, sessions } = this.options;
-    const joining = store.join({
+    const request = {
       room,
       client: session.id,
       listening,
       holders: this.#holders(session, connection),
-      create: (settings.createRoomsOnJoin && !this.options.full()) || room === settings.defaultRoom,
       // Whom the store forgot hears the new log from its beginning: it was there all the time.
       ...(revived === 'reset' ? { rejoinFrom: BEGINNING } : {}),
-    });
-    const [joined] = await Promise.all([joining, intent]).catch(async (error: unknown) => {
+    };
+    const joining = this.#enter(request, making);
+    const [entered] = await Promise.all([joining, intent]).catch(async (error: unknown) => {
       // Others that it asked for at the same time were too many already.
       if (error instanceof ChatError && error.code === 'too_many_rooms') {
         await joining;
@@ -123,11 +132,11 @@ export class Rooms {
       }
       throw error;
     });
-    if (joined.outcome === 'no_room') {
+    if (entered instanceof ChatError) {
       await this.#forgetRoom(session, room);
-      throw settings.createRoomsOnJoin ? new ChatError('capacity') : new ChatError('room_not_found');
+      throw entered;
     }
-    const { floor } = joined.membership;
+    const { floor } = entered;
     const heard: HeardRoom = { listening, floor };
     // A place of its own, so that a client that was revived is told of its former rooms and not of this one. Who listened
     // here goes on where it was.
@@ -136,6 +145,33 @@ export class Rooms {
     if (current) session.room = room;
     session.enter(room, heard);
     return heard;
+  }
+
+  /** Into the room that is there, or into a new one where that may be made; else why not. */
+  async #enter(request: Omit<JoinRequest, 'create'>, making: Making | undefined): Promise<Membership | ChatError> {
+    const { store, settings } = this.options;
+    const permit = request.room === settings.defaultRoom ? undefined : this.#permit(making);
+    const create = !(permit instanceof ChatError);
+    const giveBack = create ? permit : undefined;
+    const joined = await store.join({ ...request, create }).catch((error: unknown) => {
+      // Where it is not known whether anything was done, a room may have been made.
+      if (asChatError(error).code !== 'outcome_unknown') giveBack?.();
+      throw error;
+    });
+    if (joined.outcome !== 'joined' || !joined.created) giveBack?.();
+    if (joined.outcome !== 'no_room') return joined.membership;
+    return create ? new ChatError('room_not_found') : permit;
+  }
+
+  #permit(making: Making | undefined): ChatError | (() => void) | undefined {
+    if (!this.options.settings.createRoomsOnJoin) return new ChatError('room_not_found');
+    if (this.options.full()) return new ChatError('capacity');
+    try {
+      return making?.();
+    } catch (error) {
+      if (error instanceof ChatError) return error;
+      throw error;
+    }
   }
 
   /** @throws ChatError not_in_room, or what a `leave` hook says */
@@ -154,14 +190,14 @@ export class Rooms {
     session: Session,
     connection: ChatConnection,
     room: string,
-    { revived }: { revived?: 'expired' | 'reset' | undefined } = {},
+    { revived, making }: { revived?: 'expired' | 'reset' | undefined; making?: Making } = {},
   ): Promise<void> {
     if (room === session.room) return;
     const { sessions, middleware, store } = this.options;
     const known = session.rooms.get(room);
     if (known?.listening !== false) {
       // For a moment it is in one more than it may be.
-      await this.join(session, connection, room, { listening: false, revived, leaving: session.room });
+      await this.join(session, connection, room, { listening: false, revived, leaving: session.room, making });
     }
     const old = await sessions().write(session, { room });
     session.room = room;

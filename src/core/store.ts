@@ -80,7 +80,10 @@ export interface Membership {
 }
 
 export type Joined =
-  { readonly outcome: 'joined' | 'already'; readonly membership: Membership } | { readonly outcome: 'no_room' };
+  /** `created`: there was no such room until now. */
+  | { readonly outcome: 'joined'; readonly membership: Membership; readonly created: boolean }
+  | { readonly outcome: 'already'; readonly membership: Membership }
+  | { readonly outcome: 'no_room' };
 
 export interface Departure {
   readonly client: string;

@@ -56,14 +56,15 @@ export class MemoryRoom {
     return { listening, floor, joinedAt, afterReset };
   }
 
-  join(request: JoinRequest): Joined {
+  /** @param created by this join */
+  join(request: JoinRequest, created: boolean): Joined {
     const known = this.#clients.get(request.client);
     if (known) {
       this.#hold(known, request);
       if (known.listening && !request.listening) {
         const promoted: Present = { ...known, listening: false, joinedAt: this.now() };
         this.#enter(request.client, promoted);
-        return { outcome: 'joined', membership: this.#membershipOf(request.client) };
+        return { outcome: 'joined', membership: this.#membershipOf(request.client), created };
       }
       return { outcome: 'already', membership: this.#membershipOf(request.client) };
     }
@@ -80,7 +81,7 @@ export class MemoryRoom {
     };
     this.#hold(present, request);
     this.#enter(request.client, present);
-    return { outcome: 'joined', membership: this.#membershipOf(request.client) };
+    return { outcome: 'joined', membership: this.#membershipOf(request.client), created };
   }
 
   leave(client: string): Departure | undefined {

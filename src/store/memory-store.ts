@@ -163,10 +163,11 @@ export class MemoryStore implements Store {
 
   join(request: JoinRequest): Promise<Joined> {
     if (this.#budget.full) return full();
-    const room = this.#room(request.room) ?? (request.create ? this.#makeRoom(request.room) : undefined);
+    const there = this.#room(request.room);
+    const room = there ?? (request.create ? this.#makeRoom(request.room) : undefined);
     if (!room) return Promise.resolve({ outcome: 'no_room' });
     room.usedAt = this.now();
-    return Promise.resolve(room.join(request));
+    return Promise.resolve(room.join(request, there === undefined));
   }
 
   membership(room: string, client: string): Promise<Membership | undefined> {

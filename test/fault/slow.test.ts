@@ -47,6 +47,7 @@ beforeAll(async () => {
         bytesPerSecondPerAddress: 0,
         joinsPerSecondPerAddress: 0,
         newClientsPerSecondPerAddress: 0,
+        newRoomsPerSecondPerAddress: 0,
         connectionsPerAddress: 0,
       },
     },

@@ -31,6 +31,47 @@ test('one bucket for one client, whatever it comes by', async () => {
   });
 });
 
+test('one bucket for the rooms that an address makes, whatever it comes by; rooms that are there are open', async () => {
+  const general = { startingChatRooms: ['kitchen'] };
+  const server = await startServer({ config: { general, limits: { newRoomsPerSecondPerAddress: 0.003 } } });
+  const http = await connected(server);
+  const primus = await WsClient.connect(server.url, '/primus');
+  const [ws, tcp] = [await WsClient.connect(server.url), await TcpClient.connect(server.tcpPort)];
+  await http.ok('roomAdd', { room: 'by-HTTP' });
+  await ws.data('roomChange', { room: 'by-WebSocket' });
+  await tcp.data('listenToRoom', { room: 'by-TCP' });
+
+  const refused = await http.get('roomAdd', { room: 'one-more' });
+  expect(refused).toMatchObject({ status: 429, body: { code: 'too_many_requests' } });
+  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(250);
+  expect((await http.post('roomChange', { room: 'one-more' })).body['code']).toBe('too_many_requests');
+  for (const socket of [ws, primus, tcp]) {
+    for (const event of ['roomAdd', 'listenToRoom', 'roomChange']) {
+      const answer = await socket.ask(event, { room: 'one-more' });
+      expect(answer).toMatchObject({ code: 'too_many_requests', retryAfter: expect.any(Number) });
+    }
+    for (const room of ['kitchen', 'by-HTTP']) await socket.data('roomAdd', { room });
+  }
+  await http.ok('roomAdd', { room: 'kitchen' });
+  expect(await server.api.chatRoom.list()).not.toContain('one-more');
+});
+
+test('a cookie that leads back into a room that has gone makes it anew at the same price', async () => {
+  const server = await startServer({ config: { limits: { newRoomsPerSecondPerAddress: 0.001 } } });
+  const change = await fetch(`${server.url}/chat/?method=roomChange&room=den`);
+  const cookie = change.headers
+    .getSetCookie()
+    .map((line) => line.split(';')[0])
+    .join('; ');
+  expect(cookie).toContain('__room=den');
+  const [id] = Object.keys((await server.api.chatRoom.roomStatus('den')).members);
+  await server.api.chatRoom.destroy('den');
+  await server.api.options.chat.store.removeClient(id!);
+  const back = await fetch(`${server.url}/chat/?method=detailsView`, { headers: { cookie } });
+  expect(await back.json()).toMatchObject({ details: { id, rooms: ['defaultRoom'] } });
+  expect(await server.api.chatRoom.list()).toEqual(['defaultRoom']);
+});
+
 test('rooms of one client are counted, also those that it asks for at the same time on two nodes', async () => {
   const { here, there } = await twoNodes({ config: { limits: { roomsPerClient: 4 } } });
   const http = await connected(here);

@@ -40,6 +40,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerUn
         joinsPerSecond: 0,
         joinsPerSecondPerAddress: 0,
         newClientsPerSecondPerAddress: 0,
+        newRoomsPerSecondPerAddress: 0,
         ...config.limits,
       },
     },

@@ -24,6 +24,7 @@ const noRates = {
   joinsPerSecond: 0,
   joinsPerSecondPerAddress: 0,
   newClientsPerSecondPerAddress: 0,
+  newRoomsPerSecondPerAddress: 0,
 };
 
 async function clientOf(chat: Chat, given?: Person, rates = new Rates(noRates)): Promise<Client> {
@@ -94,6 +95,48 @@ describe('what a client may ask for', () => {
     await expect(ann.listenToRoom('two')).rejects.toMatchObject({ code: 'too_many_requests' });
     await expect(ann.roomChange('two')).rejects.toMatchObject({ code: 'too_many_requests' });
     expect(await ann.roomChange('defaultRoom')).toBe('defaultRoom');
+  });
+
+  test('rooms that it makes are counted for its address; those that are there cost nothing, and the default one', async () => {
+    const chat = await startChat();
+    const rates = new Rates({ ...noRates, newRoomsPerSecondPerAddress: 0.002 });
+    const [ann, bob] = [await clientOf(chat, undefined, rates), await clientOf(chat, undefined, rates)];
+    await ann.roomAdd('one');
+    await bob.listenToRoom('one');
+    await bob.roomAdd('one');
+    await bob.roomLeave('one');
+    await ann.roomLeave('defaultRoom');
+    await ann.roomAdd('defaultRoom');
+    // Refused for another reason, and so not made.
+    await expect(ann.roomAdd('one')).rejects.toMatchObject({ code: 'already_in_room' });
+    const join = jest.spyOn(chat.store, 'join').mockRejectedValueOnce(new ChatError('store_unavailable'));
+    await expect(ann.roomAdd('two')).rejects.toMatchObject({ code: 'store_unavailable' });
+    await ann.roomChange('two');
+    const refusal = { code: 'too_many_requests', retryAfter: 500 };
+    for (const refused of [ann.roomAdd('three'), bob.listenToRoom('three'), bob.roomChange('three')]) {
+      await expect(refused).rejects.toMatchObject(refusal);
+    }
+    expect([await chat.store.roomExists('three'), bob.session.rooms.has('three')]).toEqual([false, false]);
+    expect((await chat.store.client(ann.id))!.rooms.has('three')).toBe(false);
+    await bob.roomAdd('one');
+    await bob.roomAdd('two');
+    const elsewhere = new Client(chat, bob.session, { ...bob.peer, remoteIP: '203.0.113.9' }, rates);
+    join.mockRejectedValueOnce(new ChatError('outcome_unknown'));
+    await expect(elsewhere.roomAdd('three')).rejects.toMatchObject({ code: 'outcome_unknown' });
+    await elsewhere.roomAdd('three');
+    await expect(elsewhere.roomAdd('four')).rejects.toMatchObject(refusal);
+    // The server's own word costs nobody anything.
+    await chat.rooms.addMember(bob.id, 'five');
+  });
+
+  test('what is refused for the number of its rooms has made one all the same, and counts', async () => {
+    const chat = await startChat({ settings: { roomsPerClient: 2 } });
+    const rates = new Rates({ ...noRates, newRoomsPerSecondPerAddress: 0.002 });
+    const ann = await clientOf(chat, undefined, rates);
+    const answers = await Promise.allSettled(['one', 'two'].map((room) => ann.roomAdd(room)));
+    expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const bob = await clientOf(chat, undefined, rates);
+    await expect(bob.roomAdd('three')).rejects.toMatchObject({ code: 'too_many_requests' });
   });
 
   test('roomView: members by id, pages, and the cursor at which it is true', async () => {

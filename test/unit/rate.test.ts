@@ -44,9 +44,27 @@ test('no more than the burst is saved up, also when the bucket was forgotten in 
   expect(() => says.take('ann')).toThrow('too many requests');
 });
 
+test('what is given back was not taken: neither here nor in the sums that nodes share', () => {
+  const rooms = limit(0.5, 500);
+  rooms.takenSince(0);
+  rooms.take('ann', 500);
+  expect(() => rooms.take('ann')).toThrow(expect.objectContaining({ retryAfter: 2 }));
+  rooms.giveBack('ann');
+  rooms.take('ann');
+  expect(() => rooms.take('ann')).toThrow('too many requests');
+  expect(rooms.takenSince(10)).toEqual(new Map([['ann', 500]]));
+  rooms.giveBack('ann', 2);
+  expect(rooms.takenSince(10)).toEqual(new Map([['ann', -2]]));
+  rooms.giveBack('ann', 10_000);
+  rooms.take('ann', 500);
+  expect(() => rooms.take('ann')).toThrow('too many requests');
+});
+
 test('0 turns it off', () => {
   const off = limit(0, 0);
   for (let index = 0; index < 10_000; index += 1) off.take('ann');
+  off.giveBack('ann');
+  expect(off.size).toBe(0);
 });
 
 test('a say counts for the client and for its address', () => {
@@ -57,6 +75,7 @@ test('a say counts for the client and for its address', () => {
     joinsPerSecond: 1,
     joinsPerSecondPerAddress: 2,
     newClientsPerSecondPerAddress: 1,
+    newRoomsPerSecondPerAddress: 0,
   });
   rates.say('ann', 'here');
   rates.say('ann', 'here');
@@ -82,6 +101,7 @@ test('what is said counts by its bytes for the address, and nothing is too large
       joinsPerSecond: 0,
       joinsPerSecondPerAddress: 0,
       newClientsPerSecondPerAddress: 0,
+      newRoomsPerSecondPerAddress: 0,
     },
     () => clock.now,
   );
@@ -97,6 +117,7 @@ test('what is said counts by its bytes for the address, and nothing is too large
 test('an IPv6 subscriber is one address, whichever of its own it uses', () => {
   const settings = {
     saysPerSecond: 0,
+    newRoomsPerSecondPerAddress: 0,
     saysPerSecondPerAddress: 0,
     bytesPerSecondPerAddress: 0,
     joinsPerSecond: 0,

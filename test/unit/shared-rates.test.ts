@@ -33,6 +33,7 @@ function nodeOn(tally: Tally): { rates: Rates; sharing: SharedRates } {
       joinsPerSecond: 1,
       joinsPerSecondPerAddress: 0,
       newClientsPerSecondPerAddress: 5,
+      newRoomsPerSecondPerAddress: 0.01,
     },
     () => clock.now,
   );
@@ -90,6 +91,22 @@ test('a client that wanders without hurry is never refused', async () => {
     clock.now += 100;
     if (turn % 10 === 0) for (const { sharing } of nodes) await sharing.round();
   }
+});
+
+test('a room that was there already is nothing that others hear of', async () => {
+  const tally = shared();
+  const [one, other] = [nodeOn(tally), nodeOn(tally)];
+  for (let nth = 0; nth < 100; nth += 1) one.rates.newRoom('x')();
+  const giveBack = one.rates.newRoom('x');
+  await one.sharing.round();
+  giveBack();
+  await one.sharing.round();
+  await other.sharing.round();
+  expect(asManyAsGo(() => other.rates.newRoom('x'))).toBe(10);
+  await other.sharing.round();
+  one.rates.newRoom('x');
+  await one.sharing.round();
+  expect(asManyAsGo(() => one.rates.newRoom('x'))).toBe(0);
 });
 
 test('of a crowd the heaviest are shared', async () => {

@@ -62,9 +62,10 @@ export class Rooms {
     const [outcome, text, made] = listOf(reply);
     if (outcome === 'no_room') return { outcome: 'no_room' };
     if (made === 1) await this.index.add(room);
-    const joined = outcome === 'joined';
-    if (joined && !listening) this.#announce(room);
-    return { outcome: joined ? 'joined' : 'already', membership: decodeMembership(textOf(text)) };
+    const membership = decodeMembership(textOf(text));
+    if (outcome !== 'joined') return { outcome: 'already', membership };
+    if (!listening) this.#announce(room);
+    return { outcome: 'joined', membership, created: made === 1 };
   }
 
   async membership(room: string, client: string): Promise<Membership | undefined> {

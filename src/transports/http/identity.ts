@@ -202,7 +202,7 @@ export class Identity {
 
   /** `__room` says where the client was before its record was lost. It is no more than a hint: the hooks decide. */
   async #backInto(session: Session, peer: Peer, cookie: string | undefined): Promise<void> {
-    const { chat } = this.options;
+    const { chat, rates } = this.options;
     // It is decoded already; the signature is after the last dot, and holds none.
     const dot = cookie?.lastIndexOf('.') ?? -1;
     if (cookie === undefined || dot < 1) return;
@@ -210,7 +210,10 @@ export class Identity {
     if (cookie.slice(dot + 1) !== this.#roomSignature(session.id, room) || room === session.room) return;
     try {
       const { connection } = chat.connection(session, peer);
-      await chat.rooms.changeRoom(session, connection, room, { revived: session.revived });
+      await chat.rooms.changeRoom(session, connection, room, {
+        revived: session.revived,
+        making: () => rates.newRoom(peer.remoteIP),
+      });
     } catch (error) {
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
     }

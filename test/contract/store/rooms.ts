@@ -113,6 +113,19 @@ export function roomFacts(make: Make): void {
     expect(await enter(store, 'x', 'c1', { create: false })).toMatchObject({ outcome: 'joined' });
   });
 
+  test('who makes a room by coming in is told so, and nobody else', async () => {
+    const { store, second } = await make();
+    expect(await enter(store, 'x', 'c1', { listening: true })).toMatchObject({ outcome: 'joined', created: true });
+    expect(await enter(store, 'x', 'c1')).toMatchObject({ outcome: 'joined', created: false });
+    expect(await enter(await second(), 'x', 'c2')).toMatchObject({ outcome: 'joined', created: false });
+    await store.addRoom('y');
+    expect(await enter(store, 'y', 'c1')).toMatchObject({ outcome: 'joined', created: false });
+    await store.removeRoom('x');
+    expect(await enter(store, 'x', 'c1')).toMatchObject({ outcome: 'joined', created: true });
+    await told(store, 'room:z', 'a');
+    expect(await enter(store, 'z', 'c1')).toMatchObject({ outcome: 'joined', created: false });
+  });
+
   test('who is in already stays as it was', async () => {
     const { store, second } = await make();
     const membership = await joined(store, 'x', 'c1');
