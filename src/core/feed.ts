@@ -7,7 +7,7 @@ import type { Chat } from './chat';
 import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
 import { hears, hearsAll, hearThrough, type Heard, type Listener } from './hear';
 import { gapOf } from './verdict';
-import { waiting, type Start } from './push';
+import type { Start } from './push';
 import type { HeardRoom, Hearer } from './session';
 import { readBatch, type Reader, type Tail } from './tail';
 
@@ -48,18 +48,31 @@ export interface Sleeper {
   wake(): void;
 }
 
-interface Track {
-  readonly topic: Topic;
-  readonly tail: Tail | undefined;
-  place: EntryId;
-  loss: Start['loss'];
+/** Where a feed stands in one of its logs. */
+class Track implements Reader {
+  seat = -1;
+
+  constructor(
+    readonly feed: Feed,
+    readonly topic: Topic,
+    readonly tail: Tail | undefined,
+    public place: EntryId,
+    public loss: Start['loss'],
+  ) {}
+
+  wake(): void {
+    this.feed.wake();
+  }
 }
+
+/** Of a feed that is over. */
+const NO_TRACKS = new Map<Topic, Track>();
 
 /** What one answer may weigh, so that no client's backlog fills the memory: the rest comes with the next. */
 const PAGE_BYTES = 1024 * 1024;
 
-export class Feed implements Reader, Hearer {
-  readonly #tracks = new Map<Topic, Track>();
+export class Feed implements Hearer {
+  #tracks = new Map<Topic, Track>();
   #removed: Set<Topic> | undefined;
   #open = true;
   /** It has read past something since it began, be it that nothing of it was for this client. */
@@ -148,7 +161,7 @@ export class Feed implements Reader, Hearer {
     if (!this.#open) return;
     this.#open = false;
     for (const track of this.#tracks.values()) this.#letGo(track);
-    this.#tracks.clear();
+    this.#tracks = NO_TRACKS;
     this.wake();
   }
 
@@ -156,9 +169,12 @@ export class Feed implements Reader, Hearer {
 
   #trackWarm(topic: Topic, place: EntryId): boolean {
     const { tails } = this.chat;
-    const tail = this.options.follow ? tails.acquireWarm(topic, this) : tails.warm(topic);
+    const { follow } = this.options;
+    const tail = follow ? tails.acquireWarm(topic) : tails.warm(topic);
     if (!tail) return false;
-    this.#tracks.set(topic, { topic, tail, place, loss: undefined });
+    const track = new Track(this, topic, tail, place, undefined);
+    if (follow) tail.add(track);
+    this.#tracks.set(topic, track);
     return true;
   }
 
@@ -172,22 +188,21 @@ export class Feed implements Reader, Hearer {
 
   async #track(topic: Topic, start: Start): Promise<void> {
     const { tails } = this.chat;
-    // Two may be under way for one log; only the reader that comes to stay is this feed itself.
-    const tail = this.options.follow ? await tails.acquire(topic, waiting) : tails.warm(topic);
+    const { follow } = this.options;
+    const tail = follow ? await tails.acquire(topic) : tails.warm(topic);
+    // Two may be under way for one log.
     if (!this.#open || this.#removed?.has(topic) || this.#tracks.has(topic)) {
-      if (this.options.follow && tail) tails.release(tail, waiting);
+      if (follow && tail) tails.release(tail);
       return;
     }
-    if (this.options.follow && tail) {
-      tail.add(this);
-      tail.remove(waiting);
-    }
-    this.#tracks.set(topic, { topic, tail, place: start.place, loss: start.loss });
+    const track = new Track(this, topic, tail, start.place, start.loss);
+    if (follow) tail?.add(track);
+    this.#tracks.set(topic, track);
   }
 
   /** A tail that was only looked at, because others follow it, is theirs. */
-  #letGo({ tail }: Track): void {
-    if (tail && this.options.follow) this.chat.tails.release(tail, this);
+  #letGo(track: Track): void {
+    if (track.tail && this.options.follow) this.chat.tails.release(track.tail, track);
   }
 
   /**

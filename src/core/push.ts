@@ -28,6 +28,7 @@ export interface Start {
 }
 
 class PushReader implements Reader {
+  seat = -1;
   #place: EntryId;
   /** A loss that is known from elsewhere than the log, told before anything else. */
   #told: Loss | undefined;
@@ -206,10 +207,9 @@ export class Pusher implements Hearer {
 
   async #follow(topic: Topic, start: Start): Promise<void> {
     if (!this.#readers.has(topic)) this.#readers.set(topic, undefined);
-    const tail = await this.chat.tails.acquire(topic, waiting);
+    const tail = await this.chat.tails.acquire(topic);
     const reader = new PushReader(tail, this, start);
     tail.add(reader);
-    tail.remove(waiting);
     const isWanted = this.#open && this.#readers.has(topic) && this.#readers.get(topic) === undefined;
     if (!isWanted) {
       this.chat.tails.release(tail, reader);
@@ -219,6 +219,3 @@ export class Pusher implements Hearer {
     reader.wake();
   }
 }
-
-/** Keeps a tail for somebody who is about to read it. */
-export const waiting: Reader = { wake: () => undefined };

@@ -8,6 +8,7 @@ import type { Tails } from './tails';
 
 /** A session that is kept, and follows its client's topic to know of changes to the record. */
 class Live implements Reader, Watcher {
+  seat = -1;
   tail: Tail | undefined;
   /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. */
   holds = 0;

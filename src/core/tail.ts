@@ -4,11 +4,12 @@ import { Batch, LogEntry } from './batch';
 import type { Entry, Topic } from './entry';
 import type { Logger } from './logger';
 import type { ReadTurns } from './read-turns';
+import { Seats, type Seated } from './seats';
 import type { Follower, Store } from './store';
 import { judge } from './verdict';
 
-/** Somebody who stands somewhere in the log; `wake` says that there may be more, no matter how often. */
-export interface Reader {
+/** Somebody who stands somewhere in one log; `wake` says that there may be more, no matter how often. */
+export interface Reader extends Seated {
   wake(): void;
 }
 
@@ -51,7 +52,7 @@ export class Tail implements Follower {
   /** What the log is known to end with. */
   #last: EntryId = BEGINNING;
   #batches: Batches | undefined;
-  readonly #readers = new Set<Reader>();
+  readonly #readers = new Seats<Reader>();
   #waving = false;
   /** Something came since the wave began. */
   #moved = false;
@@ -80,7 +81,7 @@ export class Tail implements Follower {
   }
 
   remove(reader: Reader): void {
-    this.#readers.delete(reader);
+    this.#readers.remove(reader);
   }
 
   /** To be called once followed: from then on, what the ring does not know of is found by the chain. */
@@ -187,7 +188,7 @@ export class Tail implements Follower {
     this.#ring.push(entry);
     this.#ringLength += lengthOf(entry);
     this.#last = entry.id;
-    this.#batches?.clear();
+    this.#batches = undefined;
     if (this.#ring.length > RING_ENTRIES * 1.25) this.#drop(this.#ring.length - RING_ENTRIES);
     // Down to half of it, so that not every entry that comes moves all the others.
     if (this.#ringLength > RING_LENGTH) this.#drop(this.#countOf(this.#ringLength - RING_LENGTH / 2));
@@ -228,7 +229,7 @@ export class Tail implements Follower {
     this.#start = at;
     this.#startSeq = entryIdParts(at).seq;
     this.#last = at;
-    this.#batches?.clear();
+    this.#batches = undefined;
   }
 
   #has(id: EntryId): boolean {
@@ -247,7 +248,7 @@ export class Tail implements Follower {
   /** One function for all tails: a client has one of its own, and there may be a hundred thousand. */
   static readonly #wakes = (tail: Tail): void => {
     tail.#moved = false;
-    tail.#wake([...tail.#readers], 0);
+    tail.#wake(tail.#readers.all(), 0);
   };
 
   #wake(readers: readonly Reader[], from: number): void {

@@ -70,21 +70,21 @@ export class Tails {
     return held?.unfollow ? held.tail : undefined;
   }
 
-  /** The same, and `reader` keeps it until `release`. */
-  acquireWarm(topic: Topic, reader: Reader): Tail | undefined {
+  /** The same, kept until `release`. */
+  acquireWarm(topic: Topic): Tail | undefined {
     const held = this.#held.get(topic);
     if (!held?.unfollow) return undefined;
     held.uses += 1;
     held.idleSince = undefined;
-    held.tail.add(reader);
     return held.tail;
   }
 
   /**
-   * The tail, followed; `reader` keeps it until `release`. Rejects with a ChatError when the store is away.
+   * The tail, followed, and kept until `release`. Rejects with a ChatError when the store is away.
+   * @param reader woken from now on; it may be added later
    * @param watcher of a client's topic: told from the first announcement on
    */
-  async acquire(topic: Topic, reader: Reader, watcher?: Watcher): Promise<Tail> {
+  async acquire(topic: Topic, reader?: Reader, watcher?: Watcher): Promise<Tail> {
     let held = this.#held.get(topic);
     if (!held) {
       held = this.#follow(topic);
@@ -95,7 +95,7 @@ export class Tails {
     if (watcher) held.tail.watcher = watcher;
     try {
       const tail = await held.ready;
-      tail.add(reader);
+      if (reader) tail.add(reader);
       return tail;
     } catch (error) {
       this.#release(held);
@@ -103,8 +103,8 @@ export class Tails {
     }
   }
 
-  release(tail: Tail, reader: Reader): void {
-    tail.remove(reader);
+  release(tail: Tail, reader?: Reader): void {
+    if (reader) tail.remove(reader);
     const held = this.#held.get(tail.topic);
     if (held?.tail === tail) this.#release(held);
   }

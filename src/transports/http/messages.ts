@@ -1,6 +1,6 @@
 /** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Page, type Feed, type Sleeper } from '../../core/feed';
+import { Feed, Page, type Sleeper } from '../../core/feed';
 import { BEGINNING, compareEntryIds } from '../../protocol/entry-id';
 import { pageBody, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
@@ -132,8 +132,9 @@ class Answer {
       poll.end();
       return;
     }
+    const before = pollsOf(session);
     this.feed.sleeper = poll;
-    this.options.parking.park(poll);
+    this.options.parking.park(poll, before);
     // What came between the last look and here has woken nobody.
     poll.wake();
   }
@@ -201,6 +202,7 @@ class Answer {
 }
 
 class WaitingPoll implements Parked, Sleeper {
+  seat = -1;
   #over = false;
   #looking = false;
   #again = false;
@@ -210,10 +212,6 @@ class WaitingPoll implements Parked, Sleeper {
     readonly session: Session,
     readonly deadline: number,
   ) {}
-
-  get client(): string {
-    return this.session.id;
-  }
 
   wake(): void {
     const { feed } = this.answer;
@@ -273,4 +271,13 @@ class WaitingPoll implements Parked, Sleeper {
     this.end();
     this.answer.fail(error);
   }
+}
+
+/** The client's polls that wait on this node, oldest first. */
+function pollsOf(session: Session): WaitingPoll[] {
+  const polls: WaitingPoll[] = [];
+  for (const hearer of session.hearers) {
+    if (hearer instanceof Feed && hearer.sleeper instanceof WaitingPoll) polls.push(hearer.sleeper);
+  }
+  return polls;
 }

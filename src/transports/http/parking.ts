@@ -1,8 +1,8 @@
 /** Polls that wait: one list and one timer for all of them, woken by the logs they read. */
+import { Seats, type Seated } from '../../core/seats';
 
 /** A poll that waits; each of its ends is the same answer, with or without messages. */
-export interface Parked {
-  readonly client: string;
+export interface Parked extends Seated {
   /** By the steady clock. */
   readonly deadline: number;
   /** Answer now, with whatever there is. */
@@ -12,8 +12,7 @@ export interface Parked {
 const SWEEP = 100;
 
 export class Parking {
-  readonly #parked = new Set<Parked>();
-  readonly #ofClient = new Map<string, Parked[]>();
+  readonly #parked = new Seats<Parked>();
   #timer: NodeJS.Timeout | undefined;
 
   /** @param perClient polls that one client may have waiting on this node; the oldest is finished for the next. 0: any. */
@@ -23,46 +22,28 @@ export class Parking {
     return this.#parked.size;
   }
 
-  park(poll: Parked): void {
-    const before = this.#ofClient.get(poll.client) ?? [];
-    const oldest = this.perClient > 0 && before.length >= this.perClient ? before[0] : undefined;
-    if (oldest) {
-      this.leave(oldest);
-      oldest.finish('superseded');
-    }
+  /** @param before the same client's, oldest first */
+  park(poll: Parked, before: readonly Parked[]): void {
+    if (this.perClient > 0 && before.length >= this.perClient) before[0]?.finish('superseded');
     this.#parked.add(poll);
-    const own = this.#ofClient.get(poll.client);
-    if (own) own.push(poll);
-    else this.#ofClient.set(poll.client, [poll]);
     this.#timer ??= setInterval(() => {
       this.#sweep();
     }, SWEEP);
   }
 
   leave(poll: Parked): void {
-    if (!this.#parked.delete(poll)) return;
-    const own = this.#ofClient.get(poll.client) ?? [];
-    if (own.length > 1) own.splice(own.indexOf(poll), 1);
-    else this.#ofClient.delete(poll.client);
-    if (this.#parked.size > 0) return;
+    if (!this.#parked.remove(poll) || this.#parked.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
   /** The server goes: everybody is answered at once, and comes back to another node with the cursor. */
   close(): void {
-    for (const poll of [...this.#parked]) {
-      this.leave(poll);
-      poll.finish('shutdown');
-    }
+    for (const poll of this.#parked.all()) poll.finish('shutdown');
   }
 
   #sweep(): void {
     const now = performance.now();
-    for (const poll of [...this.#parked]) {
-      if (poll.deadline > now) continue;
-      this.leave(poll);
-      poll.finish('time');
-    }
+    for (const poll of this.#parked.all()) if (poll.deadline <= now) poll.finish('time');
   }
 }
