@@ -82,6 +82,8 @@ interface Input {
 class Inputs<I extends z.ZodObject> {
   readonly #each: readonly Input[];
   readonly #wholly: boolean;
+  #given: Readonly<Record<string, unknown>> | undefined;
+  #params: z.output<I> | undefined;
 
   constructor(readonly schema: I) {
     const { checks = [], catchall } = schema._zod.def;
@@ -95,7 +97,16 @@ class Inputs<I extends z.ZodObject> {
 
   /** @throws ChatError invalid_parameter */
   parse(given: Readonly<Record<string, unknown>>): z.output<I> {
-    if (this.#wholly) return this.#parseWhole(given);
+    // Frozen, it is what was asked the last time.
+    if (given === this.#given && this.#params) return { ...this.#params };
+    const params = this.#wholly ? this.#parseWhole(given) : this.#parseEach(given);
+    if (!Object.isFrozen(given)) return params;
+    this.#given = given;
+    this.#params = params;
+    return { ...params };
+  }
+
+  #parseEach(given: Readonly<Record<string, unknown>>): z.output<I> {
     const params: Record<string, unknown> = {};
     for (const { name, schema, optional } of this.#each) {
       const value = valueOf(given, name, schema);

@@ -181,12 +181,23 @@ function pathOf({ url = '' }: IncomingMessage): string {
   return url.split('?', 1)[0] ?? '';
 }
 
+/** What the last poll asked for. */
+let asked: { readonly url: string; readonly params: Params } | undefined;
+
 /** What the request asks for: its body before its query, and what an EventSource, which has neither, says by headers. */
 function paramsOf(request: IncomingMessage, body: unknown): Params {
-  const params = queryParams(request);
-  if (request.method === 'POST') Object.assign(params, bodyParams(request, body));
   const { accept } = request.headers;
   const lastEventId = request.headers['last-event-id'];
+  const { url = '' } = request;
+  const isPlain = request.method === 'GET' && lastEventId === undefined && (accept ?? '*/*') === '*/*';
+  // Those who poll a room come back together, with the same cursor in the same words.
+  if (isPlain && url === asked?.url) return asked.params;
+  const params = queryParams(request);
+  if (isPlain && params['method'] === 'messages') {
+    asked = { url, params: Object.freeze(params) };
+    return params;
+  }
+  if (request.method === 'POST') Object.assign(params, bodyParams(request, body));
   if (accept !== undefined && (params['stream'] ?? undefined) === undefined) {
     if (accept.includes('text/event-stream')) params['stream'] = 'sse';
     else if (accept.includes('application/x-ndjson')) params['stream'] = 'ndjson';
