@@ -491,6 +491,28 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       sse.end();
     });
 
+    test('the same address means what its headers and its body say, whoever asked it right before', async () => {
+      const server = await start();
+      const [client, speaker] = [await arrived(server), await arrived(server)];
+      const { cursor } = await client.ok('messages');
+      const path = `/chat/?method=messages&after=${cursor as string}`;
+      for (const text of ['a', 'b', 'c']) await speaker.say(text);
+      const plain = async (): Promise<unknown[]> => texts((await client.request('GET', path)).body);
+      expect(await plain()).toEqual(['a', 'b', 'c']);
+      // Its own words are not for the speaker, who asks the same.
+      expect(texts((await speaker.request('GET', path)).body)).toEqual([]);
+      expect(texts((await client.request('POST', path, { limit: 1 })).body)).toEqual(['a']);
+      expect(await plain()).toEqual(['a', 'b', 'c']);
+      const sse = await open(client, `after=${cursor as string}`, { Accept: 'text/event-stream' });
+      await eventually(() => events(sse.text()).length === 4);
+      expect(await plain()).toEqual(['a', 'b', 'c']);
+      client.headers = { 'Last-Event-ID': events(sse.text())[1]!['id']! };
+      expect(await plain()).toEqual(['b', 'c']);
+      client.headers = {};
+      expect(await plain()).toEqual(['a', 'b', 'c']);
+      sse.end();
+    });
+
     test('Last-Event-ID wins over after, and both resume exactly', async () => {
       const server = await start();
       const [client, speaker] = [await arrived(server), await arrived(server)];
