@@ -7,7 +7,7 @@ import { parseRoomName } from '../protocol/room';
 import { LogEntry } from './batch';
 import { OpenConnection, type ChatConnection, type Peer } from './connection';
 import { Counters } from './counters';
-import { clientTopic, roomTopic, type Match, type Topic } from './entry';
+import { clientTopic, presenceTopic, roomTopic, type Match, type Topic } from './entry';
 import { Leases } from './leases';
 import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
@@ -282,9 +282,21 @@ export class Chat {
       return { place: floor, loss: session.revived && { reason: session.revived, lost: null } };
     }
     if (compareEntryIds(given, floor) >= 0) return { place: given, loss: undefined };
-    if (given === BEGINNING) return { place: await this.#anewIn(room, floor), loss: undefined };
+    if (given === BEGINNING) return { place: await this.#anewIn(roomTopic(room), floor), loss: undefined };
     const reason = await this.#lossBefore(session, room, given);
     return { place: floor, loss: reason && { reason, lost: null } };
+  }
+
+  /**
+   * The same in the room's presence log. What was lost with the room is told by its own log; who gives no place hears
+   * from now on.
+   */
+  async presencePlaceIn(session: Session, room: string, given: EntryId | undefined): Promise<EntryId> {
+    const floor = session.rooms.get(room)?.presenceFloor;
+    if (floor === undefined) throw new ChatError('not_in_room', room);
+    if (given === undefined) return this.endOf(presenceTopic(room));
+    if (given === BEGINNING) return this.#anewIn(presenceTopic(room), floor);
+    return compareEntryIds(given, floor) >= 0 ? given : floor;
   }
 
   /** The places after everything that these logs hold now: one look at the store for all that are not at hand. */
@@ -306,8 +318,8 @@ export class Chat {
   // --- inside ---
 
   /** Only a reset leads to the beginning, and has been told: the new log is heard from its birth, if there is one yet. */
-  async #anewIn(room: string, floor: EntryId): Promise<EntryId> {
-    const { state } = await this.store.read(roomTopic(room), BEGINNING, 0);
+  async #anewIn(topic: Topic, floor: EntryId): Promise<EntryId> {
+    const { state } = await this.store.read(topic, BEGINNING, 0);
     if (!state) return BEGINNING;
     return compareEntryIds(state.born, floor) > 0 ? state.born : floor;
   }

@@ -7,7 +7,7 @@ import type { Chat } from './chat';
 import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
 import { hears, hearsAll, hearThrough, type Heard, type Listener } from './hear';
 import { gapOf } from './verdict';
-import type { Start } from './push';
+import { floorsOf, type Start } from './push';
 import type { HeardRoom, Hearer } from './session';
 import { readBatch, type Reader, type Tail } from './tail';
 
@@ -135,7 +135,7 @@ export class Feed implements Hearer {
   roomAdded(room: string, heard: HeardRoom): void {
     if (this.#tracks.has(roomTopic(room))) return;
     this.#removed?.delete(roomTopic(room));
-    this.#trackRoom(room, new Map([[roomTopic(room), heard.floor]])).then(
+    this.#trackRoom(room, floorsOf(room, heard)).then(
       () => {
         this.wake();
       },
@@ -183,7 +183,8 @@ export class Feed implements Hearer {
     await this.#track(topic, await this.chat.placeIn(this.listener.session, room, places.get(topic)));
     if (!this.options.presence) return;
     const presence = presenceTopic(room);
-    await this.#track(presence, { place: places.get(presence) ?? (await this.chat.endOf(presence)), loss: undefined });
+    const place = await this.chat.presencePlaceIn(this.listener.session, room, places.get(presence));
+    await this.#track(presence, { place, loss: undefined });
   }
 
   async #track(topic: Topic, start: Start): Promise<void> {

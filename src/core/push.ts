@@ -6,6 +6,7 @@ import { cursorOf } from './cursors';
 import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
 import { hears, hearsAll, hearThrough, type Listener } from './hear';
 import type { HeardRoom, Hearer } from './session';
+import type { Floors } from './store';
 import type { Reader, Tail } from './tail';
 import { gapOf, type Loss } from './verdict';
 
@@ -172,7 +173,7 @@ export class Pusher implements Hearer {
 
   roomAdded(room: string, heard: HeardRoom): void {
     if (this.#readers.has(roomTopic(room))) return;
-    this.#followRoom(room, new Map([[roomTopic(room), heard.floor]])).catch((error: unknown) => {
+    this.#followRoom(room, floorsOf(room, heard)).catch((error: unknown) => {
       this.chat.logger.warn({ err: error, room }, 'a room could not be followed for a link');
       this.link.cutOff('a room cannot be followed');
     });
@@ -202,7 +203,8 @@ export class Pusher implements Hearer {
     await this.#follow(topic, await this.chat.placeIn(this.listener.session, room, places.get(topic)));
     const presence = presenceTopic(room);
     if (!this.presence) return;
-    await this.#follow(presence, { place: places.get(presence) ?? (await this.chat.endOf(presence)), loss: undefined });
+    const place = await this.chat.presencePlaceIn(this.listener.session, room, places.get(presence));
+    await this.#follow(presence, { place, loss: undefined });
   }
 
   async #follow(topic: Topic, start: Start): Promise<void> {
@@ -218,4 +220,12 @@ export class Pusher implements Hearer {
     this.#readers.set(topic, reader);
     reader.wake();
   }
+}
+
+/** The places in a room's logs where a client came in. */
+export function floorsOf(room: string, { floor, presenceFloor }: Floors): Map<Topic, EntryId> {
+  return new Map([
+    [roomTopic(room), floor],
+    [presenceTopic(room), presenceFloor],
+  ]);
 }

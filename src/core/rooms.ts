@@ -5,7 +5,7 @@ import { parseRoomName } from '../protocol/room';
 import { absentPeer, type ChatConnection, type Peer } from './connection';
 import { roomTopic } from './entry';
 import type { MiddlewareChain } from './middleware';
-import { Session, type HeardRoom } from './session';
+import { cameInAt, heardAs, Session, type HeardRoom } from './session';
 import type { Sessions } from './sessions';
 import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
 import type { ClientChange, Departure, Holder, JoinRequest, Membership, RoomSnapshot, Store } from './store';
@@ -120,7 +120,7 @@ export class Rooms {
       listening,
       holders: this.#holders(session, connection),
       // Whom the store forgot hears the new log from its beginning: it was there all the time.
-      ...(revived === 'reset' ? { rejoinFrom: BEGINNING } : {}),
+      ...(revived === 'reset' ? { rejoinFrom: { floor: BEGINNING, presenceFloor: BEGINNING } } : {}),
     };
     const joining = this.#enter(request, making);
     const [entered] = await Promise.all([joining, intent]).catch(async (error: unknown) => {
@@ -136,11 +136,10 @@ export class Rooms {
       await this.#forgetRoom(session, room);
       throw entered;
     }
-    const { floor } = entered;
-    const heard: HeardRoom = { listening, floor };
+    const heard = heardAs({ ...entered, listening });
     // A place of its own, so that a client that was revived is told of its former rooms and not of this one. Who listened
     // here goes on where it was.
-    const places = revived || session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), floor]]) };
+    const places = revived || session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), heard.floor]]) };
     await sessions().write(session, { rooms: new Map([[room, heard]]), ...places, ...current });
     if (current) session.room = room;
     session.enter(room, heard);
@@ -301,7 +300,7 @@ export class Rooms {
       create,
     });
     if (joined.outcome === 'no_room') throw new ChatError('room_not_found');
-    const heard: HeardRoom = { listening: false, floor: joined.membership.floor };
+    const heard = heardAs({ ...joined.membership, listening: false });
     await this.options.sessions().write(session, {
       rooms: new Map([[room, heard]]),
       ...(session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), heard.floor]]) }),
@@ -344,17 +343,17 @@ export class Rooms {
 
   /** Into a room where the client was before, at its old place unless the room's log was lost since. */
   async #putInto(session: Session, room: string, heard: HeardRoom, holders: readonly Holder[]): Promise<void> {
-    const { listening, floor } = heard;
+    const { listening } = heard;
     const joined = await this.options.store.join({
       room,
       client: session.id,
       listening,
       holders,
       create: true,
-      rejoinFrom: floor,
+      rejoinFrom: heard,
     });
-    if (joined.outcome === 'no_room' || joined.membership.floor === floor) return;
-    const risen: HeardRoom = { listening, floor: joined.membership.floor };
+    if (joined.outcome === 'no_room' || cameInAt(joined.membership, heard)) return;
+    const risen = heardAs({ ...joined.membership, listening });
     session.rooms.set(room, risen);
     await this.options.sessions().write(session, { rooms: new Map([[room, risen]]) });
   }

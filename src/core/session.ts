@@ -1,12 +1,10 @@
 /** One client as this node knows it: its rooms, its places, its attributes, and what hears for it here. */
 import type { EntryId } from '../protocol/entry-id';
 import type { Topic } from './entry';
-import type { ClientChange, ClientRecord, Written } from './store';
+import type { ClientChange, ClientRecord, Floors, Written } from './store';
 
-export interface HeardRoom {
+export interface HeardRoom extends Floors {
   readonly listening: boolean;
-  /** Nothing before this place is for this client. */
-  readonly floor: EntryId;
 }
 
 /** A link or a parked request of a live session; told when the client comes into a room or goes, on whatever node. */
@@ -159,10 +157,10 @@ export class Session {
 
     const isWritten = (room: string): boolean => writing.some(({ change }) => change.rooms?.has(room));
     for (const room of [...this.rooms.keys()]) if (!record.rooms.has(room) && !isWritten(room)) this.exit(room);
-    for (const [room, { listening, floor }] of record.rooms) {
-      if (floor === undefined || isWritten(room)) continue;
+    for (const [room, recorded] of record.rooms) {
+      if (recorded.floor === undefined || isWritten(room)) continue;
       const known = this.rooms.get(room);
-      if (known?.floor !== floor || known.listening !== listening) this.enter(room, { listening, floor });
+      if (known?.listening !== recorded.listening || !cameInAt(known, recorded)) this.enter(room, heardAs(recorded));
     }
     if (writing.every(({ change }) => change.room === undefined)) this.room = record.room;
   }
@@ -170,4 +168,13 @@ export class Session {
 
 function raisesVersion({ room, rooms, attributes }: ClientChange): boolean {
   return room !== undefined || rooms !== undefined || attributes !== undefined;
+}
+
+/** The same coming into a room, and not another one after it was left. */
+export function cameInAt(one: Floors, other: Floors): boolean {
+  return one.floor === other.floor && one.presenceFloor === other.presenceFloor;
+}
+
+export function heardAs({ listening, floor, presenceFloor }: HeardRoom): HeardRoom {
+  return { listening, floor, presenceFloor };
 }

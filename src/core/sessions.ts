@@ -1,8 +1,8 @@
 /** The sessions of this node: read from the store for one request, or kept live while something hears for them. */
 import { clientTopic } from './entry';
 import type { Logger } from './logger';
-import { Session, type HeardRoom, type Hearer } from './session';
-import type { ClientChange, RecordedRoom, Store, Written } from './store';
+import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
+import type { ClientChange, Store, Written } from './store';
 import type { Reader, Tail, Watcher } from './tail';
 import type { Tails } from './tails';
 
@@ -107,7 +107,7 @@ export class Sessions {
     const session = new Session(id);
     session.read(record);
     for (const [room, recorded] of record.rooms) {
-      if (recorded.floor === undefined) await this.#finishJoin(session, room, recorded);
+      if (recorded.floor === undefined) await this.#finishJoin(session, room);
     }
     return session;
   }
@@ -239,7 +239,11 @@ export class Sessions {
     session.read(record);
     // What was announced before it was read is in there, be it of another record than this.
     if (session.told === told) session.told = record.version;
-    const added = new Map([...session.rooms].filter(([room, heard]) => before.get(room)?.floor !== heard.floor));
+    const isAsBefore = (room: string, heard: HeardRoom): boolean => {
+      const known = before.get(room);
+      return known !== undefined && cameInAt(known, heard);
+    };
+    const added = new Map([...session.rooms].filter(([room, heard]) => !isAsBefore(room, heard)));
     if (added.size > 0 && this.isHeld(session.id)) await this.options.hold(session, added);
   }
 
@@ -291,12 +295,11 @@ export class Sessions {
   };
 
   /** A join that was begun: the room's own entry tells whether it was done. */
-  async #finishJoin(session: Session, room: string, recorded: RecordedRoom): Promise<void> {
+  async #finishJoin(session: Session, room: string): Promise<void> {
     const membership = await this.options.store.membership(room, session.id);
-    const { listening, floor } = membership ?? recorded;
-    const rooms = new Map([[room, floor === undefined ? null : { listening, floor }]]);
-    if (floor !== undefined) session.enter(room, { listening, floor });
-    await this.write(session, { rooms });
+    const heard = membership && heardAs(membership);
+    if (heard) session.enter(room, heard);
+    await this.write(session, { rooms: new Map([[room, heard ?? null]]) });
   }
 
   #forgetIdle(): void {

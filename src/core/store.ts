@@ -64,16 +64,21 @@ export interface JoinRequest {
   readonly create: boolean;
   /**
    * Set when a client that was here comes back (its lease had run out, or the store lost the room): it goes on from
-   * `floor`, unless the room's log was born after that, which marks the member `afterReset`.
+   * these, unless the room's log was born after that, which marks the member `afterReset`.
    */
-  readonly rejoinFrom?: EntryId | undefined;
+  readonly rejoinFrom?: Floors | undefined;
+}
+
+/** Where a client came into a room: nothing before it is for this client. */
+export interface Floors {
+  readonly floor: EntryId;
+  /** The same in the presence log, right after its own coming. */
+  readonly presenceFloor: EntryId;
 }
 
 /** A member's or listener's entry in its room: the truth for say, roomView and the floor of every cursor. */
-export interface Membership {
+export interface Membership extends Floors {
   readonly listening: boolean;
-  /** Nothing before this place is for this client. */
-  readonly floor: EntryId;
   readonly joinedAt: number;
   /** The entry was remade after the room's log was lost: a place before `floor` is told as `reset`. */
   readonly afterReset: boolean;
@@ -127,11 +132,10 @@ export interface ClientRecord {
   readonly pending: Pending;
 }
 
-export interface RecordedRoom {
-  readonly listening: boolean;
-  /** Undefined while the join is under way: then the room's own entry tells, if there is one. */
-  readonly floor: EntryId | undefined;
-}
+export type RecordedRoom =
+  | (Floors & { readonly listening: boolean })
+  /** The join is under way: the room's own entry tells where it came in, if there is one. */
+  | { readonly listening: boolean; readonly floor: undefined };
 
 export interface Pending {
   /** Number of the last answer; 0 before the first. */

@@ -1,13 +1,14 @@
 /** One room of the memory store: its two logs, who is in it, and who holds them there. */
 import type { Departure, JoinRequest, Joined, Membership, RoomSnapshot, StoreLimits } from '../core/store';
 import type { Entry } from '../core/entry';
-import { compareEntryIds } from '../protocol/entry-id';
+import { compareEntryIds, type EntryId } from '../protocol/entry-id';
 import { encodePresence } from '../protocol/message';
 import type { Budget } from './memory-budget';
 import { MemoryLog } from './memory-log';
 import { Roll } from './memory-roll';
 
 interface Present extends Membership {
+  presenceFloor: EntryId;
   nodes: readonly string[];
   /** When the client's own lease runs out; 0 when it has none. */
   webUntil: number;
@@ -52,8 +53,8 @@ export class MemoryRoom {
   membership(client: string): Membership | undefined {
     const present = this.#clients.get(client);
     if (!present) return undefined;
-    const { listening, floor, joinedAt, afterReset } = present;
-    return { listening, floor, joinedAt, afterReset };
+    const { listening, floor, presenceFloor, joinedAt, afterReset } = present;
+    return { listening, floor, presenceFloor, joinedAt, afterReset };
   }
 
   /** @param created by this join */
@@ -70,10 +71,11 @@ export class MemoryRoom {
     }
     const { last, born } = this.log.state;
     const from = request.rejoinFrom;
-    const afterReset = from !== undefined && compareEntryIds(born, from) > 0;
+    const afterReset = from !== undefined && compareEntryIds(born, from.floor) > 0;
     const present: Present = {
       listening: request.listening,
-      floor: from === undefined ? last : afterReset ? born : from,
+      floor: afterReset ? born : (from?.floor ?? last),
+      presenceFloor: afterReset ? this.presence.state.born : (from?.presenceFloor ?? this.presence.state.last),
       joinedAt: this.now(),
       afterReset,
       nodes: [],
@@ -81,6 +83,7 @@ export class MemoryRoom {
     };
     this.#hold(present, request);
     this.#enter(request.client, present);
+    if (!from) present.presenceFloor = this.presence.state.last;
     return { outcome: 'joined', membership: this.#membershipOf(request.client), created };
   }
 

@@ -372,6 +372,57 @@ test('without a cursor one goes on where one was, and misses nothing of the time
   expect(texts(await back.heard.take(2)).sort()).toEqual(['missed in defaultRoom', 'missed in garden']);
 });
 
+test('who came and went before one’s own coming is told by no transport, whatever cursor is given', async () => {
+  const server = await startServer();
+  const { url, tcpPort } = server;
+  const ann = await connected(server);
+  await ann.ok('roomAdd', { room: 'garden' });
+  const { cursor: early } = (await ann.ok('roomView', { room: 'garden' })).roomStatus as { cursor: string };
+  await ann.ok('roomLeave', { room: 'garden' });
+  const unseen = await connected(server);
+  await unseen.ok('roomAdd', { room: 'garden' });
+  await unseen.ok('roomLeave', { room: 'garden' });
+  await ann.ok('roomAdd', { room: 'garden' });
+  const seen = await connected(server);
+  await seen.ok('roomAdd', { room: 'garden' });
+  const told = { context: 'presence', event: 'join', room: 'garden', id: await seen.id(), at: expect.any(Number) };
+
+  const all = { after: early, presence: true };
+  const poll = await ann.ok('messages', all);
+  expect([poll.messages, poll.gaps]).toEqual([[told], undefined]);
+  const wait = await ann.ok('messages', { ...all, wait: 30 });
+  expect([wait.messages, wait.gaps]).toEqual([[told], undefined]);
+
+  const streams = await Promise.all(
+    ['sse', 'ndjson'].map(async (format) => {
+      const query = `/chat/?method=messages&stream=${format}&presence=true`;
+      const headers = { authorization: `Bearer ${ann.session}`, 'last-event-id': early };
+      const ending = new AbortController();
+      const { body } = await fetch(new URL(query, url), { headers, signal: ending.signal });
+      let text = '';
+      for await (const bytes of body!) {
+        text += Buffer.from(bytes as Uint8Array).toString();
+        if (text.includes('"garden"')) break;
+      }
+      ending.abort();
+      return text.split('\n').filter((line) => line.includes('"presence"') && line.includes('{'));
+    }),
+  );
+  for (const lines of streams) {
+    expect(lines.map((line) => JSON.parse(line.slice(line.indexOf('{'))) as unknown)).toEqual([
+      expect.objectContaining(told),
+    ]);
+  }
+
+  for (const socket of [await WsClient.connect(url), await TcpClient.connect(tcpPort)]) {
+    await socket.data('resume', { session: ann.session, ...all });
+    expect(await socket.others.next()).toEqual(told);
+    await seen.say('the end', { room: 'garden' });
+    await socket.heard.next();
+    expect(socket.others.untaken).toEqual([]);
+  }
+});
+
 test('who says in the handshake that it will resume is nobody until it does: nobody joins or leaves for it', async () => {
   const { url } = await startServer({ config: { general: { reconnectGrace: 0 } } });
   const ann = await WsClient.connect(url);

@@ -644,10 +644,10 @@ describe('going and coming back', () => {
     await store.append('room:kitchen', { data: 'x', speaker: '' }, { create: false });
     const holders = [{ web: true, leaseMs: 60_000 }] as const;
     await store.join({ room: 'kitchen', client: id, listening: false, holders, create: false });
-    const { floor } = (await store.membership('kitchen', id)) ?? { floor: 'none' };
+    const { floor, presenceFloor } = (await store.membership('kitchen', id))!;
 
     const session = await chat.sessions.load(id);
-    expect(session?.rooms.get('kitchen')).toEqual({ listening: false, floor });
+    expect(session?.rooms.get('kitchen')).toEqual({ listening: false, floor, presenceFloor });
     expect([...(session?.rooms.keys() ?? [])].sort()).toEqual(['defaultRoom', 'kitchen']);
     const record = await store.client(id);
     expect(record?.rooms.get('kitchen')?.floor).toBe(floor);

@@ -10,8 +10,10 @@ import { Rates } from '../../src/core/rate';
 import { pageJson } from '../../src/core/reading';
 import { BATCH_ENTRIES } from '../../src/core/tail';
 import type { Chat } from '../../src/core/chat';
+import { BEGINNING } from '../../src/protocol/entry-id';
 import { asChatError, ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
+import { nextMillisecond } from '../contract/store/given';
 import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 
@@ -343,7 +345,7 @@ describe('reading', () => {
     const chat = await startChat();
     const bob = await clientOf(chat);
     const { session } = bob;
-    session.rooms.set('broken', { listening: false, floor: '1-1' });
+    session.rooms.set('broken', { listening: false, floor: '1-1', presenceFloor: '1-1' });
     jest.spyOn(chat.store, 'read').mockRejectedValue(new ChatError('store_unavailable'));
     await expect(bob.messages({}).open(session, new Map(), true)).rejects.toMatchObject({ code: 'store_unavailable' });
     jest.restoreAllMocks();
@@ -384,6 +386,72 @@ describe('who comes and goes', () => {
     await chat.tell(ann.session.id, 'marker');
     await eventually(() => link.texts.includes('marker'));
     expect(link.heard.filter(({ context }) => context === 'presence')).toHaveLength(1);
+  });
+
+  test('but nothing from before one’s own coming, whatever place is given and however often one is back', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    for (const { session, connection } of [ann, bob]) {
+      await chat.rooms.join(session, connection, 'kitchen', { listening: session === bob.session });
+    }
+    const early = (await (await clientOf(chat, ann)).roomView({ room: 'kitchen' })).cursor;
+    await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+    const unseen = await person(chat);
+    await chat.rooms.join(unseen.session, unseen.connection, 'kitchen', { listening: false });
+    for (const listening of [true, false]) {
+      await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening });
+      const next = await person(chat);
+      await chat.rooms.join(next.session, next.connection, 'kitchen', { listening: false });
+      const expected = [expect.objectContaining({ event: 'join', room: 'kitchen', id: next.session.id })];
+
+      const reading = (await clientOf(chat, ann)).messages({ presence: true, after: early });
+      for (const follow of [false, true]) {
+        const feed = await reading.open(ann.session, reading.places, follow);
+        const page = await feed.next(100);
+        const heard = page.heard.map(({ json }) => JSON.parse(json) as { room: string });
+        expect(heard.filter(({ room }) => room === 'kitchen')).toEqual(expected);
+        expect(page.gaps).toEqual([]);
+        feed.close();
+      }
+      const { link, stop } = await listen(chat, ann, { presence: true, places: reading.places });
+      await eventually(() => link.heard.some(({ room }) => room === 'kitchen'));
+      expect(link.heard.filter(({ room }) => room === 'kitchen')).toEqual(expected);
+      stop(false);
+
+      for (const place of ['1-0', '1-1', '0-1', BEGINNING]) {
+        const { presenceFloor } = ann.session.rooms.get('kitchen')!;
+        expect(await chat.presencePlaceIn(ann.session, 'kitchen', place)).toBe(presenceFloor);
+      }
+      if (listening) await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+    }
+    // Put back by a node, it is where it was.
+    const { presenceFloor } = ann.session.rooms.get('kitchen')!;
+    await chat.store.leave('kitchen', ann.session.id);
+    await chat.rooms.rejoin(ann.session, ann.connection, 'kitchen', ann.session.rooms.get('kitchen')!);
+    expect((await chat.store.membership('kitchen', ann.session.id))?.presenceFloor).toBe(presenceFloor);
+    expect(await chat.presencePlaceIn(ann.session, 'kitchen', '1-1')).toBe(presenceFloor);
+    await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+    await expect(chat.presencePlaceIn(ann.session, 'kitchen', '1-1')).rejects.toMatchObject({ code: 'not_in_room' });
+  });
+
+  test('after a reset, from the birth of the new log on', async () => {
+    const store = new MemoryStore(limits);
+    const [chat, other] = [await startChat({ store, leaseEvery: 1_000_000 }), await startChat({ store })];
+    const ann = await person(chat);
+    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    const { stop } = await listen(chat, ann);
+    const lost = ann.session.rooms.get('kitchen')!.presenceFloor;
+    await store.removeRoom('kitchen');
+    await nextMillisecond();
+    const bob = await person(other);
+    await other.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    await chat.leases.round();
+    const { state, entries } = await store.read('presence:kitchen', BEGINNING, 10);
+    expect(entries).toHaveLength(2);
+    for (const place of [lost, BEGINNING, state!.born]) {
+      expect(await chat.presencePlaceIn(ann.session, 'kitchen', place)).toBe(state!.born);
+    }
+    stop();
   });
 
   test('its place has a mark of its own in the cursor', async () => {
@@ -707,7 +775,7 @@ test('a link that cannot be followed for is cut off, to resume', async () => {
   const link = new KeptLink();
   await listen(chat, ann, { link });
   jest.spyOn(chat.tails, 'acquire').mockRejectedValue(new ChatError('store_unavailable'));
-  ann.session.enter('kitchen', { listening: false, floor: '1-0' });
+  ann.session.enter('kitchen', { listening: false, floor: '1-0', presenceFloor: '1-0' });
   await eventually(() => link.cut !== undefined);
   jest.restoreAllMocks();
   const feed = new Feed(chat, { session: ann.session, client: ann, echo: false }, { presence: false, follow: true });

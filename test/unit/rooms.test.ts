@@ -39,8 +39,9 @@ describe('a client that is put into a room', () => {
     const [annsRecord, bobsRecord] = [await chat.store.client(ann.session.id), await chat.store.client(bob.session.id)];
     expect(annsRecord!.places.get(topic)).toBe(floor);
     expect(bobsRecord!.places.get(topic)).toBe(id);
-    expect(bobsRecord!.rooms.get('kitchen')).toEqual({ listening: false, floor: id });
-    expect(bob.session.rooms.get('kitchen')).toEqual({ listening: false, floor: id });
+    const heard = { listening: false, floor: id, presenceFloor: expect.any(String) };
+    expect(bobsRecord!.rooms.get('kitchen')).toEqual(heard);
+    expect(bob.session.rooms.get('kitchen')).toEqual(bobsRecord!.rooms.get('kitchen'));
     await expect(chat.rooms.addMember(bob.session.id, 'kitchen')).rejects.toMatchObject({ code: 'already_in_room' });
     await expect(chat.rooms.addMember('nobody', 'kitchen')).rejects.toMatchObject({ code: 'not_found' });
   });

@@ -4,6 +4,7 @@ import { roomTopic } from '../../src/core/entry';
 import type { Hearer, Session } from '../../src/core/session';
 import type { ClientChange, ClientRecord, Follower, Written } from '../../src/core/store';
 import { MemoryStore } from '../../src/store/memory-store';
+import { nextMillisecond } from '../contract/store/given';
 import { closeChats, limits, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 
@@ -235,9 +236,9 @@ describe('what is taken away elsewhere is taken away here', () => {
 describe('a change elsewhere is heard of', () => {
   test('also in a record that another node made anew, which counts from the beginning', async () => {
     const { chat, store, session } = await kept();
-    const { version, rooms, room, connectedAt } = session;
-    jest.spyOn(store, 'now').mockReturnValue(connectedAt + 5);
+    const { version, rooms, room } = session;
     await store.removeClient(session.id);
+    await nextMillisecond();
     const remade = { rooms: new Map(rooms), room, attributes: new Map(session.attributes) };
     await store.writeClient(session.id, remade, { ...keep, create: true });
     await chat.sessions.write(session, { places });

@@ -107,13 +107,18 @@ function decodeRecord(version: number, fields: ReadonlyMap<string, string>): Cli
   };
 }
 
-function encodeRoom({ listening, floor }: RecordedRoom): string {
-  return `${listening ? 'l' : 'm'} ${floor ?? ''}`;
+/** `m` or `l`, then where it came in, in both logs; nothing while the join is under way. */
+function encodeRoom(room: RecordedRoom): string {
+  const kind = room.listening ? 'l' : 'm';
+  return room.floor === undefined ? kind : `${kind} ${room.floor} ${room.presenceFloor}`;
 }
 
 function decodeRoom(text: string): RecordedRoom {
-  const floor = text.slice(2);
-  return { listening: text.startsWith('l'), floor: floor === '' ? undefined : floor };
+  const [kind, floor, presenceFloor] = text.split(' ');
+  const listening = kind === 'l';
+  return floor === undefined || presenceFloor === undefined
+    ? { listening, floor: undefined }
+    : { listening, floor, presenceFloor };
 }
 
 function milliseconds(duration: number): number {

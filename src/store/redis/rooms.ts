@@ -55,7 +55,8 @@ export class Rooms {
       client,
       listening ? '1' : '0',
       create ? '1' : '0',
-      rejoinFrom ?? '',
+      rejoinFrom?.floor ?? '',
+      rejoinFrom?.presenceFloor ?? '',
       encodePresence('join', room, client),
       ...holders.flatMap((holder) => [nodeOf(holder), milliseconds(holder.leaseMs)]),
     ]);
@@ -176,8 +177,8 @@ function milliseconds(duration: number): number {
 }
 
 function decodeMembership(text: string): Membership {
-  const [kind, floor = BEGINNING, joinedAt, afterReset] = text.split(' ');
-  return { listening: kind === 'l', floor, joinedAt: Number(joinedAt), afterReset: afterReset === '1' };
+  const [kind, floor = BEGINNING, presenceFloor = BEGINNING, joinedAt, afterReset] = text.split(' ');
+  return { listening: kind === 'l', floor, presenceFloor, joinedAt: Number(joinedAt), afterReset: afterReset === '1' };
 }
 
 function departures(reply: Reply | undefined): Departure[] {

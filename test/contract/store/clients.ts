@@ -19,7 +19,7 @@ export function clientFacts(make: Make): void {
       {
         room: 'x',
         rooms: new Map([
-          ['x', { listening: false, floor: '5-1' }],
+          ['x', { listening: false, floor: '5-1', presenceFloor: '5-2' }],
           ['y', { listening: true, floor: undefined }],
         ]),
         attributes: new Map<string, unknown>([
@@ -39,7 +39,7 @@ export function clientFacts(make: Make): void {
       revived: undefined,
       room: 'x',
       rooms: new Map([
-        ['x', { listening: false, floor: '5-1' }],
+        ['x', { listening: false, floor: '5-1', presenceFloor: '5-2' }],
         ['y', { listening: true, floor: undefined }],
       ]),
       attributes: new Map<string, unknown>([
@@ -67,8 +67,8 @@ export function clientFacts(make: Make): void {
   test('a change sets what it names, removes what is null, and leaves the rest', async () => {
     const { store } = await make();
     const rooms = new Map([
-      ['x', { listening: false, floor: '1-1' }],
-      ['y', { listening: false, floor: '2-1' }],
+      ['x', { listening: false, floor: '1-1', presenceFloor: '1-2' }],
+      ['y', { listening: false, floor: '2-1', presenceFloor: '2-2' }],
     ]);
     const first = {
       room: 'x',
@@ -86,7 +86,7 @@ export function clientFacts(make: Make): void {
     expect(await store.client('c1')).toMatchObject({
       connectedAt,
       room: null,
-      rooms: new Map([['y', { listening: false, floor: '2-1' }]]),
+      rooms: new Map([['y', { listening: false, floor: '2-1', presenceFloor: '2-2' }]]),
       attributes: new Map([
         ['a', 1],
         ['b', 2],

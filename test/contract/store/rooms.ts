@@ -105,6 +105,20 @@ export function roomFacts(make: Make): void {
     expect(await store.membership('y', 'c1')).toBeUndefined();
   });
 
+  test('and right behind itself in the presence log, where a listener is not told', async () => {
+    const { store } = await make();
+    await enter(store, 'x', 'c1');
+    const { presenceFloor } = await joined(store, 'x', 'c2');
+    const listening = await joined(store, 'x', 'c3', { listening: true });
+    await enter(store, 'x', 'c4');
+    expect((await presenceEvents(store, 'x', presenceFloor)).map(({ id }) => id)).toEqual(['c4']);
+    expect(listening.presenceFloor).toBe(presenceFloor);
+    expect(await store.membership('x', 'c3')).toEqual(listening);
+    // A place that there is, so that a reader who begins there has missed nothing.
+    const { entries } = await store.read('presence:x', presenceFloor, 1);
+    expect(entries[0]?.prev).toBe(presenceFloor);
+  });
+
   test('a room is brought into being only when it may', async () => {
     const { store } = await make();
     expect(await enter(store, 'x', 'c1', { create: false })).toEqual({ outcome: 'no_room' });
@@ -145,7 +159,8 @@ export function roomFacts(make: Make): void {
     expect(await presenceEvents(store, 'x')).toEqual([]);
     await told(store, 'room:x', 'b');
     const member = await joined(store, 'x', 'c1');
-    expect(member).toMatchObject({ listening: false, floor: listening.floor });
+    const { floor, presenceFloor } = listening;
+    expect(member).toMatchObject({ listening: false, floor, presenceFloor });
     expect(await memberIds(store, 'x')).toEqual(['c1']);
     expect(await presenceEvents(store, 'x')).toHaveLength(1);
   });
@@ -165,8 +180,9 @@ export function roomFacts(make: Make): void {
     const first = await joined(store, 'x', 'c1');
     await told(store, 'room:x', 'a');
     await store.leave('x', 'c1');
-    const again = await joined(store, 'x', 'c1', { rejoinFrom: first.floor });
-    expect(again).toMatchObject({ floor: first.floor, afterReset: false });
+    const again = await joined(store, 'x', 'c1', { rejoinFrom: first });
+    const { floor, presenceFloor } = first;
+    expect(again).toMatchObject({ floor, presenceFloor, afterReset: false });
   });
 
   test('one who comes back after the room was lost starts at its new birth, and this is told', async () => {
@@ -176,9 +192,11 @@ export function roomFacts(make: Make): void {
     await store.removeRoom('x');
     await nextMillisecond();
     await told(store, 'room:x', 'b');
-    const again = await joined(store, 'x', 'c1', { rejoinFrom: first.floor });
+    const again = await joined(store, 'x', 'c1', { rejoinFrom: first });
     const { state } = await store.read('room:x', place, 0);
-    expect(again).toMatchObject({ floor: state?.born, afterReset: true });
+    const presence = await store.read('presence:x', first.presenceFloor, 10);
+    expect(again).toMatchObject({ floor: state?.born, presenceFloor: presence.state?.born, afterReset: true });
+    expect(presence.entries).toHaveLength(1);
     expect(compareEntryIds(again.floor, place)).toBeGreaterThan(0);
     expect(await store.membership('x', 'c1')).toEqual(again);
   });

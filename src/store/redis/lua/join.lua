@@ -1,4 +1,5 @@
--- ARGV[6…] client, listening, create, rejoinFrom or '', presence entry of a join, then node or '' and lease, in pairs
+-- ARGV[6…] client, listening, create, rejoinFrom in both logs or '' and '', presence entry of a join,
+-- then node or '' and lease, in pairs
 local client, listening, rejoinFrom = ARGV[6], ARGV[7] == '1', ARGV[9]
 
 local function isAfter(left, right)
@@ -18,8 +19,8 @@ end
 local keepMs = logKeep
 local present = redis.call('HGET', MEMBERS, client)
 -- A client without any holder is anybody's to sweep.
-if #ARGV == 10 and not present then redis.call('ZADD', WEB, 'NX', now, client) end
-for index = 11, #ARGV, 2 do
+if #ARGV == 11 and not present then redis.call('ZADD', WEB, 'NX', now, client) end
+for index = 12, #ARGV, 2 do
   local node, lease = ARGV[index], tonumber(ARGV[index + 1])
   if node ~= '' then
     redis.call('ZADD', LEASES, 'GT', now + lease, node)
@@ -31,29 +32,27 @@ for index = 11, #ARGV, 2 do
 end
 
 local outcome = 'joined'
-if present then
-  if listening or string.byte(present) == 109 then
-    outcome = 'already'
-  else
-    local floor, reset = string.match(present, '^l (%S+) %d+ (%d)$')
-    present = string.format('m %s %d %s', floor, now, reset)
-  end
+if present and (listening or string.byte(present) == 109) then
+  outcome = 'already'
 else
-  local state = redis.call('HMGET', ROOM, 'last', 'born')
-  local floor, reset = state[1], 0
-  if rejoinFrom ~= '' then
-    floor = rejoinFrom
-    if isAfter(state[2], rejoinFrom) then floor, reset = state[2], 1 end
-  end
-  present = string.format('%s %s %d %d', listening and 'l' or 'm', floor, now, reset)
-end
-
-if outcome == 'joined' then
-  redis.call('HSET', MEMBERS, client, present)
   if not listening then
     redis.call('ZADD', ROLL, 0, client)
-    tell(ARGV[10])
+    tell(ARGV[11])
   end
+  if present then
+    local floors, reset = string.match(present, '^l (%S+ %S+) %d+ (%d)$')
+    present = string.format('m %s %d %s', floors, now, reset)
+  else
+    -- After it was told: what a client hears of who comes and goes begins behind its own coming.
+    local state = redis.call('HMGET', ROOM, 'last', 'plast', 'born', 'pborn')
+    local floor, presenceFloor, reset = state[1], state[2], 0
+    if rejoinFrom ~= '' then
+      floor, presenceFloor = rejoinFrom, ARGV[10]
+      if isAfter(state[3], rejoinFrom) then floor, presenceFloor, reset = state[3], state[4], 1 end
+    end
+    present = string.format('%s %s %s %d %d', listening and 'l' or 'm', floor, presenceFloor, now, reset)
+  end
+  redis.call('HSET', MEMBERS, client, present)
 end
 keep(keepMs)
 publish()

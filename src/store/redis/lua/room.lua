@@ -1,7 +1,7 @@
 -- What the scripts of a room share. All of a room's keys are in one slot and end at one instant.
 -- KEYS room, log, presence, members, roll, leases, held, web
 --   room     hash: where both logs stand, `added` when it was made on purpose
---   members  hash: client -> "m|l <floor> <joinedAt> <afterReset>", m a member, l a listener
+--   members  hash: client -> "m|l <floor> <presenceFloor> <joinedAt> <afterReset>", m a member, l a listener
 --   roll     the members alone, in order: for pages and for the count
 --   leases   node -> when its lease runs out; held: "<node> <client>"; web: client -> when its own lease runs out
 -- ARGV publish, logKeep, messageTTL, maxLogLength, presence entry of a leave up to the client's id, then the script's own
