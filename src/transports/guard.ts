@@ -56,6 +56,7 @@ export class Guard {
     const { origin, referer, accept = '' } = request.headers;
     const site = request.headers['sec-fetch-site'];
     if (origin !== undefined) {
+      // Whatever its purpose: who may speak by a fetch may speak by one ahead, and rules for that send no Origin at all.
       if (!this.originAllowed(origin, request)) throw new ChatError('cross_site');
       return;
     }

@@ -155,6 +155,14 @@ globalThis.leave = {
   },
 };
 
+/** Has the browser fetch what its visitor is said to want next; as it asks, that might have been typed. */
+globalThis.lookAhead = (target, kind) => {
+  const rules = { source: 'list', urls: [urlOf(target, kind)], eagerness: 'immediate', referrer_policy: 'no-referrer' };
+  const script = Object.assign(document.createElement('script'), { type: 'speculationrules' });
+  script.textContent = JSON.stringify({ [kind]: [rules] });
+  document.head.append(script);
+};
+
 /** At a port that does not speak HTTP: lines of a body, and whatever else is sent there, could be taken for its words. */
 globalThis.attackLines = (port) => {
   const at = `http://127.0.0.1:${port}/`;

@@ -193,6 +193,32 @@ describe.each([
   });
 });
 
+test.each([
+  ['another port of this host, with its visitor’s cookie', '127.0.0.1', true],
+  ['another site, where nobody is known yet', 'localhost', false],
+])('speculation rules of a page on %s say nothing, and make nobody', async (_what, evil, known) => {
+  const { url, port, chat, came } = await victim('127.0.0.1');
+  const context = await newContext();
+  if (known) await (await context.newPage()).goto(`${url}/chat/?method=detailsView`);
+  const before = await context.cookies(url);
+  const listener = await WsClient.connect(`http://127.0.0.1:${port}`);
+  const page = await context.newPage();
+  for (const kind of ['prefetch', 'prerender']) {
+    await page.goto(await attacker(evil));
+    await page.evaluate(`lookAhead(${JSON.stringify(url)}, ${JSON.stringify(kind)})`);
+    const { status, headers } = await eventually(() => came.find(({ way }) => way === kind));
+    const { cookie = '', origin, referer, 'sec-fetch-site': site } = headers;
+    // But for its purpose it is as an address that was typed.
+    expect([kind, status, site, origin, referer]).toEqual([kind, 403, 'none', undefined, undefined]);
+    expect([kind, cookie.includes('sessionID')]).toEqual([kind, known]);
+  }
+  expect(await context.cookies(url)).toEqual(before);
+  expect(await chat.api.chatRoom.roomStatus('defaultRoom')).toMatchObject({ membersCount: known ? 2 : 1 });
+  const speaker = await WsClient.connect(`http://127.0.0.1:${port}`);
+  await speaker.say('after both');
+  expect((await listener.heard.next()).message).toBe('after both');
+});
+
 test('a port of plain lines is no way in either', async () => {
   const { tcpPort } = await startServer();
   const listener = await TcpClient.connect(tcpPort);

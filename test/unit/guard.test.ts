@@ -13,11 +13,12 @@ interface Marks {
   readonly xChat?: string;
   readonly language?: string;
   readonly purpose?: string;
+  readonly older?: Readonly<Record<string, string>>;
   readonly host?: string | undefined;
 }
 
 function request(
-  { origin, site, referer, accept, agent, xChat, language, purpose, host = 'chat.test:8080' }: Marks,
+  { origin, site, referer, accept, agent, xChat, language, purpose, older, host = 'chat.test:8080' }: Marks,
   tls = false,
 ): IncomingMessage {
   const all = {
@@ -29,6 +30,7 @@ function request(
     'x-chat': xChat,
     'accept-language': language,
     'sec-purpose': purpose,
+    ...older,
     host,
   };
   const headers = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
@@ -62,6 +64,11 @@ describe('a request by', () => {
     ["another page's rule to prefetch", { site: 'none', purpose: 'prefetch', accept: html }, false],
     ["another page's rule to prerender", { site: 'none', purpose: 'prefetch;prerender', accept: html }, false],
     ['the same on plain HTTP', { purpose: 'prefetch', accept: '*/*' }, false],
+    ['a browser that says prefetch as it used to', { site: 'none', older: { purpose: 'prefetch' } }, false],
+    ['one that says prefetch as Firefox did', { older: { 'x-moz': 'prefetch' } }, false],
+    ['one that says preview as Safari does', { older: { purpose: 'preview', 'x-purpose': 'preview' } }, false],
+    ['one that says preview by its other name', { older: { 'x-purpose': 'Preview' } }, false],
+    ['a program with a purpose of its own', { older: { purpose: 'bot', 'x-purpose': 'chat', 'x-moz': '1' } }, true],
     ['a program that says nothing', {}, true],
     ['our page', { site: 'same-origin', accept: '*/*', referer: 'http://chat.test:8080/' }, true],
     ['our page on plain HTTP', { accept: '*/*', referer: 'http://chat.test:8080/page' }, true],
@@ -176,6 +183,13 @@ describe('an origin', () => {
       'Access-Control-Allow-Credentials': 'true',
       'Cross-Origin-Resource-Policy': 'cross-origin',
     });
+  });
+
+  test('in the list may speak, and so may what it has fetched ahead; no other may', () => {
+    const ahead = (origin: string): IncomingMessage => request({ origin, site: 'cross-site', purpose: 'prefetch' });
+    const listed = guard(['https://example.com']);
+    expect(verdict(() => listed.checkSite(ahead('https://example.com'), false))).toBe('allowed');
+    expect(verdict(() => listed.checkSite(ahead('https://evil.test'), false))).toBe('cross_site');
   });
 
   test('* is all but null, without credentials, and not our own page', () => {
