@@ -6,7 +6,7 @@ import { absentPeer, type ChatConnection, type Peer } from './connection';
 import { roomTopic } from './entry';
 import type { MiddlewareChain } from './middleware';
 import { cameInAt, heardAs, Session, type HeardRoom } from './session';
-import type { Sessions } from './sessions';
+import { isPutOut, type Sessions } from './sessions';
 import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
 import type { ClientChange, Departure, Holder, JoinRequest, Membership, RoomSnapshot, Store } from './store';
 
@@ -94,7 +94,12 @@ export class Rooms {
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
       return;
     }
-    await this.#join(session, connection, room, { listening: false, revived, intent, current: { room } });
+    try {
+      await this.#join(session, connection, room, { listening: false, revived, intent, current: { room } });
+    } catch (error) {
+      // Put out as it came in: it is a client all the same.
+      if (!isPutOut(error)) throw error;
+    }
   }
 
   /** What a join is in the store, once the hooks have let it pass. */
@@ -113,7 +118,7 @@ export class Rooms {
     },
   ): Promise<HeardRoom> {
     const { listening, revived, intent, current, making } = options;
-    const { store, settings, sessions } = this.options;
+    const { store, settings } = this.options;
     const request = {
       room,
       client: session.id,
@@ -140,10 +145,38 @@ export class Rooms {
     // A place of its own, so that a client that was revived is told of its former rooms and not of this one. Who listened
     // here goes on where it was.
     const places = revived || session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), heard.floor]]) };
-    await sessions().write(session, { rooms: new Map([[room, heard]]), ...places, ...current });
+    await this.#settle(session, room, heard, { ...places, ...current });
     if (current) session.room = room;
     session.enter(room, heard);
     return heard;
+  }
+
+  /**
+   * Tells the record that a join is done, unless the client was put out meanwhile: out of the room first, and then out of
+   * the record.
+   * @throws ChatError not_in_room
+   */
+  async #settle(session: Session, room: string, heard: HeardRoom, change: ClientChange): Promise<void> {
+    const { sessions, store } = this.options;
+    while (!(await this.#writeIn(session, room, heard, change))) {
+      // The intent may have been taken for one of a node that did not live to finish it: by a request of this client that
+      // came before the room had it.
+      await sessions().write(session, intention(room, heard.listening));
+      if (await store.membership(room, session.id)) continue;
+      await this.#forgetRoom(session, room);
+      throw new ChatError('not_in_room', room);
+    }
+  }
+
+  /** False when the record has not this room any more: then nothing is written. */
+  async #writeIn(session: Session, room: string, heard: HeardRoom, change: ClientChange = {}): Promise<boolean> {
+    try {
+      await this.options.sessions().write(session, { ...change, rooms: new Map([[room, heard]]), expects: { room } });
+      return true;
+    } catch (error) {
+      if (isPutOut(error)) return false;
+      throw error;
+    }
   }
 
   /** Into the room that is there, or into a new one where that may be made; else why not. */
@@ -198,7 +231,7 @@ export class Rooms {
       // For a moment it is in one more than it may be.
       await this.join(session, connection, room, { listening: false, revived, leaving: session.room, making });
     }
-    const old = await sessions().write(session, { room });
+    const old = await sessions().write(session, { room, expects: { room } });
     session.room = room;
     if (old === null || old === room) return;
     try {
@@ -227,7 +260,6 @@ export class Rooms {
     }
     session.enter(room, before);
     await this.#putInto(session, room, before, this.#holders(session, connection));
-    await this.options.sessions().write(session, { rooms: new Map([[room, session.rooms.get(room) ?? before]]) });
   }
 
   /** Back into a room that the client's record says it is in: the `join` hooks run again, and may refuse by now. */
@@ -292,19 +324,15 @@ export class Rooms {
     const holders: Holder[] = [{ web: true, leaseMs: FIRST_WEB_LEASE }];
     if (this.options.sessions().isHeld(client))
       holders.push({ node: this.options.node, leaseMs: this.options.settings.nodeLease });
-    const joined = await this.options.store.join({
-      room: parseRoomName(room),
-      client,
-      listening: false,
-      holders,
-      create,
-    });
-    if (joined.outcome === 'no_room') throw new ChatError('room_not_found');
+    const isNew = !session.rooms.has(room);
+    await this.options.sessions().write(session, intention(parseRoomName(room), false));
+    const joined = await this.options.store.join({ room, client, listening: false, holders, create });
+    if (joined.outcome === 'no_room') {
+      await this.#forgetRoom(session, room);
+      throw new ChatError('room_not_found');
+    }
     const heard = heardAs({ ...joined.membership, listening: false });
-    await this.options.sessions().write(session, {
-      rooms: new Map([[room, heard]]),
-      ...(session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), heard.floor]]) }),
-    });
+    await this.#settle(session, room, heard, isNew ? { places: new Map([[roomTopic(room), heard.floor]]) } : {});
     session.enter(room, heard);
   }
 
@@ -352,10 +380,14 @@ export class Rooms {
       create: true,
       rejoinFrom: heard,
     });
-    if (joined.outcome === 'no_room' || cameInAt(joined.membership, heard)) return;
-    const risen = heardAs({ ...joined.membership, listening });
-    session.rooms.set(room, risen);
-    await this.options.sessions().write(session, { rooms: new Map([[room, risen]]) });
+    if (joined.outcome === 'no_room') return;
+    const back = heardAs({ ...joined.membership, listening });
+    if (joined.outcome === 'already' && cameInAt(back, heard)) return;
+    session.rooms.set(room, back);
+    if (await this.#writeIn(session, room, back)) return;
+    // It was put out before it came back, and we had not heard of that.
+    await this.options.store.leave(room, session.id);
+    session.exit(room);
   }
 
   async hold(session: Session, rooms: ReadonlyMap<string, HeardRoom>): Promise<void> {

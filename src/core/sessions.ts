@@ -1,4 +1,5 @@
 /** The sessions of this node: read from the store for one request, or kept live while something hears for them. */
+import { ChatError } from '../protocol/errors';
 import { clientTopic } from './entry';
 import type { Logger } from './logger';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
@@ -124,6 +125,7 @@ export class Sessions {
    * Writes to the session's record, and makes the record anew when the store has lost it: whoever has a session in
    * hand knows all that was in there.
    * @returns the current room until then
+   * @throws ChatError not_in_room, as the change expects
    */
   async write(session: Session, change: ClientChange, create = false): Promise<string | null> {
     const { room } = session;
@@ -133,7 +135,8 @@ export class Sessions {
       outcome = await this.#write(session, change, create);
     } catch (error) {
       session.end(writing);
-      this.#catchUp(session);
+      if (isPutOut(error)) await this.refresh(session);
+      else this.#catchUp(session);
       throw error;
     }
     const { lost, written } = outcome;
@@ -294,12 +297,20 @@ export class Sessions {
     });
   };
 
-  /** A join that was begun: the room's own entry tells whether it was done. */
+  /**
+   * A join that was begun: the room's own entry tells whether it was done. Where it was not, whoever is at it notices that
+   * its intent is gone.
+   */
   async #finishJoin(session: Session, room: string): Promise<void> {
     const membership = await this.options.store.membership(room, session.id);
     const heard = membership && heardAs(membership);
-    if (heard) session.enter(room, heard);
-    await this.write(session, { rooms: new Map([[room, heard ?? null]]) });
+    try {
+      await this.write(session, { rooms: new Map([[room, heard ?? null]]), expects: { room, joining: true } });
+      if (heard) session.enter(room, heard);
+    } catch (error) {
+      // Done or undone by somebody else: the record that was read again tells.
+      if (!isPutOut(error)) throw error;
+    }
   }
 
   #forgetIdle(): void {
@@ -318,6 +329,11 @@ export class Sessions {
     tail.watcher = undefined;
     this.options.tails.release(tail, live);
   }
+}
+
+/** A write that expected a room in the record was refused: somebody took the client out of it. */
+export function isPutOut(error: unknown): boolean {
+  return error instanceof ChatError && error.code === 'not_in_room';
 }
 
 /** All that a session knows and what is changed about it, as a change that makes its record. */

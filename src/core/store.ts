@@ -158,6 +158,11 @@ export interface ClientChange {
   readonly places?: ReadonlyMap<Topic, EntryId>;
   /** Refused as a whole when the client would hear more rooms than this: what it asks for at once is counted together. */
   readonly mostRooms?: number;
+  /**
+   * Refused as a whole when there is a record without this room: who was put out meanwhile stays out. With `joining` also
+   * when its join is over.
+   */
+  readonly expects?: { readonly room: string; readonly joining?: boolean };
 }
 
 /** One answer to a client that keeps no cursor: where it starts, and where it will be when it is known to have come. */
@@ -255,7 +260,7 @@ export interface Store {
   /**
    * Writes and renews a record; undefined when there is none and `create` is false. Announced to followers of the
    * client's topic, unless it changes no more than `places`.
-   * @throws ChatError too_many_rooms
+   * @throws ChatError too_many_rooms, not_in_room
    */
   writeClient(
     id: string,

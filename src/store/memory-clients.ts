@@ -45,14 +45,19 @@ export class MemoryClients {
     return { version, connectedAt, revived, room, rooms, attributes, places, pending: { generation, places: pending } };
   }
 
-  /** @throws ChatError too_many_rooms, store_full */
+  /** @throws ChatError not_in_room, too_many_rooms, store_full */
   write(
     id: string,
     change: ClientChange,
     options: { readonly ttlMs: number; readonly create: boolean },
   ): Written | undefined {
     const known = this.#live(id);
-    const { mostRooms } = change;
+    const { expects, mostRooms } = change;
+    if (known && expects) {
+      const recorded = known.rooms.get(expects.room);
+      const isOver = expects.joining && recorded?.floor !== undefined;
+      if (!recorded || isOver) throw new ChatError('not_in_room', expects.room);
+    }
     if (mostRooms && new Set([...(known?.rooms.keys() ?? []), ...(change.rooms?.keys() ?? [])]).size > mostRooms) {
       throw new ChatError('too_many_rooms', String(mostRooms));
     }

@@ -1,9 +1,10 @@
 /** Who holds a client in its rooms, and what a node writes and reads for that. */
 import type { Chat } from '../../src/core/chat';
 import { roomTopic } from '../../src/core/entry';
-import type { Hearer } from '../../src/core/session';
+import type { Hearer, Session } from '../../src/core/session';
+import type { Joined, JoinRequest, Store } from '../../src/core/store';
 import { MemoryStore } from '../../src/store/memory-store';
-import { closeChats, limits, NODE_LEASE, person, startChat } from '../support/core';
+import { closeChats, limits, NODE_LEASE, peer, person, personOf, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 
 afterEach(async () => {
@@ -51,6 +52,133 @@ describe('a client that is put into a room', () => {
     const ann = await person(chat);
     await expect(chat.rooms.addMember(ann.session.id, 'kitchen')).rejects.toMatchObject({ code: 'room_not_found' });
     expect(ann.session.rooms.has('kitchen')).toBe(false);
+  });
+});
+
+/** Has something happen right before a client comes into a room, or right after, and not again. */
+class InterruptedStore extends MemoryStore {
+  before: (() => Promise<unknown>) | undefined;
+  after: (() => Promise<unknown>) | undefined;
+
+  override async join(request: JoinRequest): Promise<Joined> {
+    const { before, after } = this;
+    this.before = undefined;
+    this.after = undefined;
+    await before?.();
+    const joined = await super.join(request);
+    await after?.();
+    return joined;
+  }
+}
+
+describe('a client that is put out of a room while it comes in', () => {
+  async function two(): Promise<{ store: InterruptedStore; here: Chat; there: Chat }> {
+    const store = new InterruptedStore(limits);
+    const [here, there] = [await startChat({ store }), await startChat({ store })];
+    return { store, here, there };
+  }
+
+  async function isOut({ store, here }: { store: Store; here: Chat }, session: Session, room: string): Promise<void> {
+    const { id } = session;
+    expect(session.rooms.has(room)).toBe(false);
+    expect(session.room).not.toBe(room);
+    const record = await store.client(id);
+    expect([record?.rooms.has(room), record?.room === room, record?.places.has(roomTopic(room))]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    await here.leases.round();
+    expect((await here.sessions.load(id))?.rooms.has(room)).toBe(false);
+    expect(await store.membership(room, id)).toBeUndefined();
+  }
+
+  const ways: readonly [string, (chat: Chat, ann: Person) => Promise<unknown>][] = [
+    ['joining', (chat, ann) => chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false })],
+    ['listening', (chat, ann) => chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: true })],
+    ['changing its room', (chat, ann) => chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen')],
+    ['being put there', (chat, ann) => chat.rooms.addMember(ann.session.id, 'kitchen')],
+  ];
+
+  test.each(ways)('stays out, and is told: by %s', async (_way, come) => {
+    const chats = await two();
+    const ann = await person(chats.here);
+    await chats.here.sessions.attach(ann.session, hearer());
+    chats.store.after = () => chats.there.rooms.removeMember(ann.session.id, 'kitchen');
+    await expect(come(chats.here, ann)).rejects.toMatchObject({ code: 'not_in_room' });
+    await isOut(chats, ann.session, 'kitchen');
+    expect(ann.session.room).toBe('defaultRoom');
+    expect(await members(chats.here, 'defaultRoom')).toEqual([ann.session.id]);
+    // Nothing is left of it that would keep it out later on.
+    await come(chats.here, ann);
+    expect(ann.session.rooms.has('kitchen')).toBe(true);
+    expect(await chats.store.membership('kitchen', ann.session.id)).toBeDefined();
+  });
+
+  test('stays out: as a new client, which is one all the same', async () => {
+    const chats = await two();
+    chats.store.after = () => chats.there.rooms.removeMember('new', 'defaultRoom');
+    const session = await chats.here.welcome('new', peer('socket'));
+    await isOut(chats, session, 'defaultRoom');
+    await chats.here.rooms.join(session, personOf(chats.here, session).connection, 'kitchen', { listening: false });
+  });
+
+  test.each(['before', 'after'] as const)('stays out: when it is put back, right %s that', async (when) => {
+    const chats = await two();
+    const ann = await person(chats.here);
+    await chats.here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    const heard = ann.session.rooms.get('kitchen')!;
+    await chats.store.leave('kitchen', ann.session.id);
+    chats.store[when] = () => chats.there.rooms.removeMember(ann.session.id, 'kitchen').catch(() => undefined);
+    await chats.here.rooms.rejoin(ann.session, ann.connection, 'kitchen', heard);
+    await isOut(chats, ann.session, 'kitchen');
+  });
+
+  test('comes in when that was over before it did', async () => {
+    const chats = await two();
+    const ann = await person(chats.here);
+    chats.store.before = () => chats.there.rooms.removeMember(ann.session.id, 'kitchen').catch(() => undefined);
+    await chats.here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    const heard = ann.session.rooms.get('kitchen');
+    expect((await chats.store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
+    expect(await chats.store.membership('kitchen', ann.session.id)).toMatchObject(heard!);
+  });
+});
+
+describe('a join that another node finds begun', () => {
+  test('is taken back where the room has not got it yet, and done all the same', async () => {
+    const store = new InterruptedStore(limits);
+    const [here, there] = [await startChat({ store }), await startChat({ store })];
+    const ann = await person(here);
+    store.before = () => Promise.resolve(there.sessions.load(ann.session.id));
+    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    const heard = ann.session.rooms.get('kitchen');
+    expect((await store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
+    expect((await there.sessions.load(ann.session.id))?.rooms.get('kitchen')).toEqual(heard);
+  });
+
+  test('is not taken back when it was done before that came to pass', async () => {
+    const store = new InterruptedStore(limits);
+    const [here, there] = [await startChat({ store }), await startChat({ store })];
+    const ann = await person(here);
+    let loading: Promise<Session | undefined> | undefined;
+    let goOn = (): void => undefined;
+    const done = new Promise<void>((resolve) => (goOn = resolve));
+    const membership = store.membership.bind(store);
+    const asked = jest.spyOn(store, 'membership').mockImplementationOnce(async (room, client) => {
+      const there = await membership(room, client);
+      await done;
+      return there;
+    });
+    store.before = async () => {
+      loading = Promise.resolve(there.sessions.load(ann.session.id));
+      await eventually(() => asked.mock.calls.length === 1);
+    };
+    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    goOn();
+    const heard = ann.session.rooms.get('kitchen');
+    expect((await loading)?.rooms.get('kitchen')).toEqual(heard);
+    expect((await store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
   });
 });
 

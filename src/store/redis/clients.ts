@@ -39,12 +39,14 @@ export class Clients {
     for (const [topic, place] of change.places ?? []) set.push(`p:${topic}`, place);
 
     const counts = change.room !== undefined || change.rooms !== undefined || change.attributes !== undefined;
-    const { mostRooms = 0 } = change;
-    const flags = [options.create ? '1' : '0', counts ? '1' : '0', mostRooms];
+    const { mostRooms = 0, expects } = change;
+    const conditions = [mostRooms, expects ? `r:${expects.room}` : '', expects?.joining ? '1' : '0'];
+    const flags = [options.create ? '1' : '0', counts ? '1' : '0', ...conditions];
     const parameters = [publish, milliseconds(options.ttlMs), ...flags, removed.length, ...removed, ...set];
     const reply = (await calls.script('writeClient', keys.client(id), parameters)) as Reply;
     if (reply === null) return undefined;
-    if (reply === 0) throw new ChatError('too_many_rooms', String(mostRooms));
+    if (reply === 'not_in_room') throw new ChatError(reply, expects?.room);
+    if (reply === 'too_many_rooms') throw new ChatError(reply, String(mostRooms));
     const [version, connectedAt, roomBefore] = listOf(reply);
     if (counts) this.#announce(id, Number(version));
     return {

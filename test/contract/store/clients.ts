@@ -139,6 +139,36 @@ export function clientFacts(make: Make): void {
     expect((await store.client('c1'))!.rooms.size).toBe(4);
   });
 
+  test('what expects a room is refused as a whole without it, or when its join is over where it must not be', async () => {
+    const { store, second } = await make();
+    const heard = { listening: false, floor: '5-1', presenceFloor: '5-2' };
+    const done = { rooms: new Map([['x', heard]]), room: 'x', places: places(['room:x', '5-1']) };
+    const intended = { rooms: new Map([['x', { listening: false, floor: undefined }]]) };
+    // A record that this makes has what it says.
+    await store.writeClient('c1', { ...done, expects: { room: 'x' } }, keep);
+    expect((await store.client('c1'))!.rooms.get('x')).toEqual(heard);
+
+    await (await second()).writeClient('c1', { rooms: new Map([['x', null]]), room: null }, keep);
+    const without = await store.client('c1');
+    for (const expects of [{ room: 'x' }, { room: 'x', joining: true }, { room: '' }, { room: '__proto__' }]) {
+      await expect(store.writeClient('c1', { ...done, expects }, keep)).rejects.toMatchObject({
+        code: 'not_in_room',
+        message: `connection not in this room (${expects.room})`,
+      });
+    }
+    expect(await store.client('c1')).toEqual(without);
+    expect(await store.writeClient('nobody', { ...done, expects: { room: 'x' } }, { ...keep, create: false })).toBe(
+      undefined,
+    );
+
+    await store.writeClient('c1', intended, keep);
+    await store.writeClient('c1', { ...done, expects: { room: 'x', joining: true } }, keep);
+    await store.writeClient('c1', { ...done, expects: { room: 'x' } }, keep);
+    const undone = { rooms: new Map([['x', null]]), expects: { room: 'x', joining: true } };
+    await expect(store.writeClient('c1', undone, keep)).rejects.toMatchObject({ code: 'not_in_room' });
+    expect((await store.client('c1'))!.rooms.get('x')).toEqual(heard);
+  });
+
   test('names are only names', async () => {
     const { store } = await make();
     const names = ['__proto__', 'constructor', 'v', 'gen', 'last', 'a:x', `"'\\`];

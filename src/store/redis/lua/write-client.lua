@@ -1,11 +1,18 @@
 -- KEYS record, log
--- ARGV publish, ttl, create, counts as a change, most rooms or 0, number of fields to remove, those, fields and values
-local removed = tonumber(ARGV[6])
-local firstSet = 7 + removed
+-- ARGV publish, ttl, create, counts as a change, most rooms or 0, a room's field that is to be there or '',
+-- with its join under way, number of fields to remove, those, fields and values
+local removed = tonumber(ARGV[8])
+local firstSet = 9 + removed
 
 local state = redis.call('HMGET', KEYS[1], 'v', 'at', 'room')
 local version, at = tonumber(state[1] or 0), state[2]
 if version == 0 and ARGV[3] ~= '1' then return false end
+
+if version > 0 and ARGV[6] ~= '' then
+  local room = redis.call('HGET', KEYS[1], ARGV[6])
+  -- Without a place: as it is until the join is done.
+  if not room or (ARGV[7] == '1' and #room > 1) then return 'not_in_room' end
+end
 
 local most = tonumber(ARGV[5])
 if most > 0 then
@@ -19,7 +26,7 @@ if most > 0 then
     for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do hear(field) end
   end
   for index = firstSet, #ARGV, 2 do hear(ARGV[index]) end
-  if count > most then return 0 end
+  if count > most then return 'too_many_rooms' end
 end
 
 if version == 0 then
@@ -27,7 +34,7 @@ if version == 0 then
   at = nowText
   redis.call('HSET', KEYS[1], 'at', at)
 end
-for first = 7, firstSet - 1, 1000 do
+for first = 9, firstSet - 1, 1000 do
   redis.call('HDEL', KEYS[1], unpack(ARGV, first, math.min(first + 999, firstSet - 1)))
 end
 for first = firstSet, #ARGV, 1000 do
