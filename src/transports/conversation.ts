@@ -296,6 +296,7 @@ export class Conversation<Api> {
   }
 
   #perform(request: SocketRequest, respond: Respond): unknown {
+    if (request.refusal) throw request.refusal;
     if (request.event === 'resume') return this.#resume(request, respond);
     const verb = verbs.get(request.event);
     if (!verb) throw new ChatError('unknown_verb', request.event);
@@ -379,7 +380,8 @@ export class Conversation<Api> {
     void running.then(() => actions.delete(running));
   }
 
-  async #run({ params }: SocketRequest, respond: Respond): Promise<void> {
+  async #run({ params, refusal }: SocketRequest, respond: Respond): Promise<void> {
+    if (refusal) throw refusal;
     const { current } = this.#attachment;
     if (!current) {
       if (this.#isNobody) throw new ChatError('session_unknown');

@@ -12,6 +12,19 @@ export interface SocketRequest {
   readonly messageId: unknown;
   /** What an error gives back as `data` (WebSocket). */
   readonly echoed: Arguments;
+  /** Why it is not done, whatever it asks for. */
+  readonly refusal?: ChatError;
+}
+
+/** Parameters of one request, whatever it comes by: nobody has as many, and each costs more than its bytes say. */
+export const MOST_PARAMETERS = 100;
+
+export function tooManyParameters(): ChatError {
+  return new ChatError('bad_request', `a request has ${String(MOST_PARAMETERS)} parameters at most`);
+}
+
+export function hasTooMany(params: unknown): boolean {
+  return typeof params === 'object' && params !== null && Object.keys(params).length > MOST_PARAMETERS;
 }
 
 /** What follows a TCP `say`. A class, so that no JSON can pretend to be it. */
@@ -25,6 +38,9 @@ export class SaidWords {
 
 /** `{"event":"roomAdd","room":"x","messageId":7}`; an action has its parameters, and its name, in `params`. */
 export function requestOf(frame: Arguments): SocketRequest {
+  if (hasTooMany(frame) || hasTooMany(frame['params'])) {
+    return tooMuch(frame['event'] === 'action' ? 'action' : 'unknown', frame['messageId']);
+  }
   const { event, messageId, params, ...rest } = frame;
   // A token is shown to nobody, not to its owner's logs either.
   const { session: _session, ...others } = rest;
@@ -35,6 +51,11 @@ export function requestOf(frame: Arguments): SocketRequest {
   }
   const verb = typeof event === 'string' ? event : event === undefined ? 'undefined' : 'unknown';
   return { event: verb, params: rest, messageId, echoed };
+}
+
+/** In place of a request with too many parameters. Nothing of it is given back: to take it apart costs more than to parse it. */
+export function tooMuch(event: 'action' | 'unknown', messageId: unknown): SocketRequest {
+  return { event, params: {}, messageId, echoed: {}, refusal: tooManyParameters() };
 }
 
 /** What a client did not write, or wrote as null, is left out. */

@@ -6,7 +6,7 @@ import { parseTcpLine, type TcpRequest } from '../protocol/tcp-request';
 import { Conversation, type Beginning, type ConversationOptions, type Dialect, type SocketPeer } from './conversation';
 import { parseJson } from './http/params';
 import { SocketLink, type BufferLimits, type LinkOwner } from './link';
-import { requestOf, SaidWords, type Arguments, type SocketRequest } from './request';
+import { hasTooMany, requestOf, SaidWords, tooMuch, type SocketRequest } from './request';
 import type { SlowPeers } from './slow-peers';
 import type { StickyParams } from './sticky';
 import { isOverdue } from './turns';
@@ -199,7 +199,7 @@ function requestFrom(parsed: TcpRequest, sticky: StickyParams): SocketRequest {
   const messageId = sticky.ahead('messageId');
   switch (parsed.kind) {
     case 'json': {
-      const request = requestOf(frameOf(parsed.text));
+      const request = requestOfJson(parsed.text);
       return { ...request, messageId: request.messageId ?? messageId };
     }
     case 'say': {
@@ -214,12 +214,13 @@ function requestFrom(parsed: TcpRequest, sticky: StickyParams): SocketRequest {
 }
 
 /** `{"event":…}` as on WebSocket, or ActionHero's `{"action":"x","params":{…}}`. */
-function frameOf(text: string): Arguments {
+function requestOfJson(text: string): SocketRequest {
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ChatError('invalid_json');
   const frame = value as Record<string, unknown>;
-  if ('event' in frame) return frame;
   const { action, params, messageId } = frame;
+  if ('event' in frame) return requestOf(frame);
+  if (hasTooMany(frame) || hasTooMany(params)) return tooMuch('action', messageId);
   const own = typeof params === 'object' && params !== null ? params : {};
-  return { event: 'action', params: { ...own, action }, messageId };
+  return requestOf({ event: 'action', params: { ...own, action }, messageId });
 }

@@ -3,7 +3,7 @@ import { createConnection } from 'node:net';
 import fc from 'fast-check';
 import { Keys } from '../../src/store/redis/keys';
 import { createLogger } from '../../src/logger';
-import { TcpClient, WsClient } from '../support/clients';
+import { TcpClient, WsClient, type Parsed } from '../support/clients';
 import { arrived, connected, HttpClient } from '../support/http-client';
 import { randomFrom, seedOfRun } from '../support/random';
 import { startServer, type ServerUnderTest } from '../support/server';
@@ -277,6 +277,57 @@ describe('sizes are bytes, the same by every way', () => {
     tcp.write(padded(frame, 2001) + '\n');
     expect(await tcp.responses.next()).toMatchObject({ code: 'too_large' });
     await tcp.closed;
+  });
+
+  test('a request has a hundred parameters; with one more it is refused, and answered as what it was, by every way', async () => {
+    const server = await startServer();
+    /** So many members, these ones included. */
+    const filled = (given: object, count: number): Record<string, unknown> => ({
+      ...given,
+      ...Object.fromEntries(
+        Array.from({ length: count - Object.keys(given).length }, (_, nth) => [`p${String(nth)}`, 'x']),
+      ),
+    });
+    const text = 'a request has 100 parameters at most';
+    const http = await arrived(server);
+    const say = { method: 'say', message: 'hello' };
+    for (const verb of ['GET', 'POST'] as const) {
+      const status = async (count: number): Promise<unknown[]> => {
+        const { method, ...params } = filled(say, count) as Record<string, string>;
+        const answer = verb === 'GET' ? await http.get(method!, params) : await http.post(method!, params);
+        return [answer.status, answer.body.error];
+      };
+      expect(await status(100)).toEqual([200, undefined]);
+      expect(await status(102)).toEqual([400, `Error: ${text}`]);
+    }
+
+    const event = { event: 'say', message: 'hello', messageId: 'mine' };
+    const action = (count: number): Record<string, unknown> => ({
+      event: 'action',
+      messageId: 'mine',
+      params: filled({ action: 'status' }, count),
+    });
+    const [ws, primus] = [await WsClient.connect(server.url), await WsClient.connect(server.url, '/primus')];
+    const tcp = await TcpClient.connect(server.tcpPort);
+    for (const socket of [ws, primus, tcp]) {
+      const answer = (frame: Record<string, unknown>): Promise<Parsed> => {
+        socket.send(frame);
+        return socket.responses.next();
+      };
+      const refusal = { code: 'bad_request', messageId: 'mine' };
+      expect(await answer(filled(event, 100))).toMatchObject({ status: 'OK', messageId: 'mine' });
+      const refused = await answer(filled(event, 101));
+      expect(refused).toMatchObject({ ...refusal, error: socket === tcp ? text : `Error: ${text}` });
+      if (socket !== tcp) expect(refused).toMatchObject({ data: {} });
+      expect(await answer(action(100))).toMatchObject({ messageId: 'mine', uptime: expect.any(Number) });
+      expect(await answer(action(101))).toMatchObject({ ...refusal, error: text });
+      expect(await answer(filled({ event: 'paramAdd', key: 'k', value: 'v' }, 101))).toMatchObject({
+        code: 'bad_request',
+      });
+      expect(await answer({ event: 'paramsView' })).toMatchObject({ data: {} });
+    }
+    const bare = { action: 'status', messageId: 'mine', params: filled({}, 101) };
+    expect(await tcp.line(JSON.stringify(bare))).toMatchObject({ code: 'bad_request', messageId: 'mine', error: text });
   });
 
   test('a room name has 100 characters, a key 64, the address and the headers 16 KiB', async () => {

@@ -115,4 +115,8 @@ test('what an application around us has parsed is taken as it is, but for lists 
   expect(outcome(() => bodyParams(form, { a: { b: '1' } }))).toBe('repeated_parameter');
   expect({ ...bodyParams(request('application/json'), { a: ['1'] }) }).toEqual({ a: ['1'] });
   expect(outcome(() => bodyParams(request('application/json'), []))).toBe('invalid_json');
+  const many = Object.fromEntries(Array.from({ length: 101 }, (_, nth) => [`a${String(nth)}`, 'x']));
+  for (const asked of [form, request('application/json')]) {
+    expect(outcome(() => bodyParams(asked, many))).toBe('bad_request');
+  }
 });

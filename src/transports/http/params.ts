@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { ChatError } from '../../protocol/errors';
+import { hasTooMany, MOST_PARAMETERS, tooManyParameters } from '../request';
 
 const FORM = 'application/x-www-form-urlencoded';
 
@@ -14,13 +15,6 @@ export type Params = Readonly<Record<string, unknown>>;
 const Bag = function () {} as unknown as new () => Record<string, unknown>;
 Bag.prototype = Object.freeze(Object.create(null) as object);
 
-/** Parameters of one request; nobody has as many, and each costs more than its bytes say. */
-const MOST = 100;
-
-function tooMany(): ChatError {
-  return new ChatError('bad_request', `a request has ${String(MOST)} parameters at most`);
-}
-
 /** Express's parsers let invalid UTF-8 pass as U+FFFD and make lists of what is given twice; hence our own. */
 export function queryParams(request: IncomingMessage): Record<string, unknown> {
   const url = request.url ?? '';
@@ -31,8 +25,8 @@ export function queryParams(request: IncomingMessage): Record<string, unknown> {
 /** @throws ChatError invalid_encoding, repeated_parameter, bad_request (too many) */
 export function formParams(text: string): Record<string, unknown> {
   const params = new Bag();
-  const pairs = text.split('&', MOST + 1);
-  if (pairs.length > MOST) throw tooMany();
+  const pairs = text.split('&', MOST_PARAMETERS + 1);
+  if (pairs.length > MOST_PARAMETERS) throw tooManyParameters();
   for (const pair of pairs) {
     if (pair === '') continue;
     const equals = pair.indexOf('=');
@@ -45,7 +39,7 @@ export function formParams(text: string): Record<string, unknown> {
 
 /**
  * @param body the bytes, or what an application around us has parsed already
- * @throws ChatError invalid_encoding, invalid_json, repeated_parameter
+ * @throws ChatError invalid_encoding, invalid_json, repeated_parameter, bad_request (of another type, too many)
  */
 export function bodyParams(request: IncomingMessage, body: unknown): Params {
   if (body === undefined || body === null || (Buffer.isBuffer(body) && body.length === 0)) return {};
@@ -61,7 +55,6 @@ export function bodyParams(request: IncomingMessage, body: unknown): Params {
   if (type === FORM || type === '' || type === undefined) return formParams(text.trim());
   if (type !== 'application/json') throw new ChatError('bad_request', 'the body must be JSON or a form');
   const params = objectParams(parseJson(text));
-  if (Object.keys(params).length > MOST) throw tooMany();
   if (membersIn(text) > Object.keys(params).length) throw new ChatError('repeated_parameter', 'a parameter');
   return params;
 }
@@ -137,6 +130,7 @@ function refuseLoneSurrogates(value: unknown): void {
 
 function objectParams(value: unknown): Params {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ChatError('invalid_json');
+  if (hasTooMany(value)) throw tooManyParameters();
   return Object.assign(new Bag(), value);
 }
 
