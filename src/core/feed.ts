@@ -65,14 +65,12 @@ class Track implements Reader {
   }
 }
 
-/** Of a feed that is over. */
-const NO_TRACKS = new Map<Topic, Track>();
-
 /** What one answer may weigh, so that no client's backlog fills the memory: the rest comes with the next. */
 const PAGE_BYTES = 1024 * 1024;
 
 export class Feed implements Hearer {
-  #tracks = new Map<Topic, Track>();
+  /** A list: most clients hear two logs, and few more than fifty. */
+  #tracks: Track[] = [];
   #removed: Set<Topic> | undefined;
   #open = true;
   /** It has read past something since it began, be it that nothing of it was for this client. */
@@ -110,7 +108,7 @@ export class Feed implements Hearer {
 
   get places(): ReadonlyMap<Topic, EntryId> {
     const places = new Map<Topic, EntryId>();
-    for (const { topic, place } of this.#tracks.values()) places.set(topic, place);
+    for (const { topic, place } of this.#tracks) places.set(topic, place);
     return places;
   }
 
@@ -124,7 +122,7 @@ export class Feed implements Hearer {
 
   /** Nothing follows any place now, as far as this node knows; costs no read. */
   get atHead(): boolean {
-    for (const { tail, place, loss } of this.#tracks.values()) if (loss || tail?.last !== place) return false;
+    for (const { tail, place, loss } of this.#tracks) if (loss || tail?.last !== place) return false;
     return true;
   }
 
@@ -133,7 +131,7 @@ export class Feed implements Hearer {
   }
 
   roomAdded(room: string, heard: HeardRoom): void {
-    if (this.#tracks.has(roomTopic(room))) return;
+    if (this.#hasTrack(roomTopic(room))) return;
     this.#removed?.delete(roomTopic(room));
     this.#trackRoom(room, floorsOf(room, heard)).then(
       () => {
@@ -150,22 +148,24 @@ export class Feed implements Hearer {
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
       this.#removed ??= new Set();
       this.#removed.add(topic);
-      const track = this.#tracks.get(topic);
-      if (!track) continue;
-      this.#tracks.delete(topic);
-      this.#letGo(track);
+      for (const track of this.#tracks) if (track.topic === topic) this.#letGo(track);
+      this.#tracks = this.#tracks.filter((track) => track.topic !== topic);
     }
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    for (const track of this.#tracks.values()) this.#letGo(track);
-    this.#tracks = NO_TRACKS;
+    for (const track of this.#tracks) this.#letGo(track);
+    this.#tracks = [];
     this.wake();
   }
 
   // --- inside ---
+
+  #hasTrack(topic: Topic): boolean {
+    return this.#tracks.some((track) => track.topic === topic);
+  }
 
   #trackWarm(topic: Topic, place: EntryId): boolean {
     const { tails } = this.chat;
@@ -174,7 +174,7 @@ export class Feed implements Hearer {
     if (!tail) return false;
     const track = new Track(this, topic, tail, place, undefined);
     if (follow) tail.add(track);
-    this.#tracks.set(topic, track);
+    this.#tracks.push(track);
     return true;
   }
 
@@ -192,13 +192,13 @@ export class Feed implements Hearer {
     const { follow } = this.options;
     const tail = follow ? await tails.acquire(topic) : tails.warm(topic);
     // Two may be under way for one log.
-    if (!this.#open || this.#removed?.has(topic) || this.#tracks.has(topic)) {
+    if (!this.#open || this.#removed?.has(topic) || this.#hasTrack(topic)) {
       if (follow && tail) tails.release(tail);
       return;
     }
     const track = new Track(this, topic, tail, start.place, start.loss);
     if (follow) tail?.add(track);
-    this.#tracks.set(topic, track);
+    this.#tracks.push(track);
   }
 
   /** A tail that was only looked at, because others follow it, is theirs. */
@@ -213,7 +213,7 @@ export class Feed implements Hearer {
   #shared(limit: number): Page | undefined {
     let growing: Track | undefined;
     let others = '';
-    for (const track of this.#tracks.values()) {
+    for (const track of this.#tracks) {
       const { tail, topic, place, loss } = track;
       if (!tail || loss) return undefined;
       if (tail.last === place) {
@@ -239,7 +239,7 @@ export class Feed implements Hearer {
 
   #pageOf(batch: Batch | undefined): Page {
     const from = new Map<Topic, EntryId>();
-    for (const { topic, place } of this.#tracks.values()) if (isPlace(topic, place)) from.set(topic, place);
+    for (const { topic, place } of this.#tracks) if (isPlace(topic, place)) from.set(topic, place);
     const places = new Map(from);
     const entries = batch?.entries ?? [];
     const [first] = entries;
@@ -253,7 +253,7 @@ export class Feed implements Hearer {
 
   async #read(limit: number): Promise<Page> {
     for (;;) {
-      const tracks = [...this.#tracks.values()];
+      const tracks = [...this.#tracks];
       const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, limit)));
       const page = await this.#assemble(tracks, batches, limit);
       if (page) return page;
