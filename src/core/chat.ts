@@ -113,6 +113,7 @@ export class Chat {
       connection: (session, peer) => this.connection(session, peer),
       full: () => count.full,
       maySweep: () => this.leases.maySweep,
+      leaseBegan: (room) => this.leases.began(room),
     });
     this.renewal = new Renewal({
       store,

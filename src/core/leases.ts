@@ -28,6 +28,10 @@ export class Leases {
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
   #strange: string[] = [];
+  /** Rooms in which this node has a lease, as far as it knows. */
+  #leased = new Set<string>();
+  /** Where it is to put back everybody, whatever the store says of its lease there. */
+  readonly #doubted = new Set<string>();
   #closed = false;
   /** By the steady clock: until then nobody is removed. */
   #noSweepUntil = 0;
@@ -59,6 +63,15 @@ export class Leases {
     await this.#round;
   }
 
+  /**
+   * Somebody's coming in began the node's lease in a room. Where it had one, that had gone unnoticed, and with it those
+   * whom it held there; and the lease that there is now does not tell.
+   */
+  began(room: string): void {
+    if (this.#leased.has(room)) this.#doubted.add(room);
+    else this.#leased.add(room);
+  }
+
   round(): Promise<void> {
     this.#round ??= this.#renewAndSweep()
       .catch((error: unknown) => {
@@ -75,9 +88,21 @@ export class Leases {
     const { store, node, heldRooms, lost, leaseMs } = this.options;
     await this.options.partAgain();
     const rooms = heldRooms();
+    this.#leased = new Set(rooms);
     if (rooms.size > 0) {
-      const gone = await store.renewNode(node, leaseMs, [...rooms]);
-      if (gone.length > 0) await lost(gone);
+      for (const room of await store.renewNode(node, leaseMs, [...rooms])) {
+        this.#leased.delete(room);
+        this.#doubted.add(room);
+      }
+      const doubted = [...this.#doubted].filter((room) => rooms.has(room));
+      this.#doubted.clear();
+      try {
+        if (doubted.length > 0) await lost(doubted);
+      } catch (error) {
+        // Some are back, and have begun the lease: it takes another round for the others.
+        for (const room of doubted) this.#doubted.add(room);
+        throw error;
+      }
     }
     await this.options.renewHeard();
     if (!this.maySweep) return;

@@ -8,7 +8,7 @@ import type { MiddlewareChain } from './middleware';
 import { cameInAt, heardAs, Session, type HeardRoom } from './session';
 import { isPutOut, type Sessions } from './sessions';
 import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
-import type { ClientChange, Departure, Holder, JoinRequest, Membership, RoomSnapshot, Store } from './store';
+import type { ClientChange, Departure, Holder, Joined, JoinRequest, Membership, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -23,6 +23,8 @@ export interface RoomsOptions {
   readonly full: () => boolean;
   /** Nobody is removed for a lease that ran out in an outage. */
   readonly maySweep: () => boolean;
+  /** The node's lease in a room began with somebody's coming in. */
+  readonly leaseBegan: (room: string) => void;
 }
 
 /**
@@ -181,11 +183,11 @@ export class Rooms {
 
   /** Into the room that is there, or into a new one where that may be made; else why not. */
   async #enter(request: Omit<JoinRequest, 'create'>, making: Making | undefined): Promise<Membership | ChatError> {
-    const { store, settings } = this.options;
+    const { settings } = this.options;
     const permit = request.room === settings.defaultRoom ? undefined : this.#permit(making);
     const create = !(permit instanceof ChatError);
     const giveBack = create ? permit : undefined;
-    const joined = await store.join({ ...request, create }).catch((error: unknown) => {
+    const joined = await this.#joinStore({ ...request, create }).catch((error: unknown) => {
       // Where it is not known whether anything was done, a room may have been made.
       if (asChatError(error).code !== 'outcome_unknown') giveBack?.();
       throw error;
@@ -193,6 +195,12 @@ export class Rooms {
     if (joined.outcome !== 'joined' || !joined.created) giveBack?.();
     if (joined.outcome !== 'no_room') return joined.membership;
     return create ? new ChatError('room_not_found') : permit;
+  }
+
+  async #joinStore(request: JoinRequest): Promise<Joined> {
+    const joined = await this.options.store.join(request);
+    if (joined.outcome !== 'no_room' && joined.leaseBegan) this.options.leaseBegan(request.room);
+    return joined;
   }
 
   #permit(making: Making | undefined): ChatError | (() => void) | undefined {
@@ -326,7 +334,7 @@ export class Rooms {
       holders.push({ node: this.options.node, leaseMs: this.options.settings.nodeLease });
     const isNew = !session.rooms.has(room);
     await this.options.sessions().write(session, intention(parseRoomName(room), false));
-    const joined = await this.options.store.join({ room, client, listening: false, holders, create });
+    const joined = await this.#joinStore({ room, client, listening: false, holders, create });
     if (joined.outcome === 'no_room') {
       await this.#forgetRoom(session, room);
       throw new ChatError('room_not_found');
@@ -372,7 +380,7 @@ export class Rooms {
   /** Into a room where the client was before, at its old place unless the room's log was lost since. */
   async #putInto(session: Session, room: string, heard: HeardRoom, holders: readonly Holder[]): Promise<void> {
     const { listening } = heard;
-    const joined = await this.options.store.join({
+    const joined = await this.#joinStore({
       room,
       client: session.id,
       listening,

@@ -84,10 +84,16 @@ export interface Membership extends Floors {
   readonly afterReset: boolean;
 }
 
+interface Entered {
+  readonly membership: Membership;
+  /** A node among the holders had no lease in the room: whomever else it holds there may be gone. */
+  readonly leaseBegan: boolean;
+}
+
 export type Joined =
   /** `created`: there was no such room until now. */
-  | { readonly outcome: 'joined'; readonly membership: Membership; readonly created: boolean }
-  | { readonly outcome: 'already'; readonly membership: Membership }
+  | (Entered & { readonly outcome: 'joined'; readonly created: boolean })
+  | (Entered & { readonly outcome: 'already' })
   | { readonly outcome: 'no_room' };
 
 export interface Departure {

@@ -61,13 +61,13 @@ export class MemoryRoom {
   join(request: JoinRequest, created: boolean): Joined {
     const known = this.#clients.get(request.client);
     if (known) {
-      this.#hold(known, request);
+      const leaseBegan = this.#hold(known, request);
       if (known.listening && !request.listening) {
         const promoted: Present = { ...known, listening: false, joinedAt: this.now() };
         this.#enter(request.client, promoted);
-        return { outcome: 'joined', membership: this.#membershipOf(request.client), created };
+        return { outcome: 'joined', membership: this.#membershipOf(request.client), created, leaseBegan };
       }
-      return { outcome: 'already', membership: this.#membershipOf(request.client) };
+      return { outcome: 'already', membership: this.#membershipOf(request.client), leaseBegan };
     }
     const { last, born } = this.log.state;
     const from = request.rejoinFrom;
@@ -81,10 +81,10 @@ export class MemoryRoom {
       nodes: [],
       webUntil: 0,
     };
-    this.#hold(present, request);
+    const leaseBegan = this.#hold(present, request);
     this.#enter(request.client, present);
     if (!from) present.presenceFloor = this.presence.state.last;
-    return { outcome: 'joined', membership: this.#membershipOf(request.client), created };
+    return { outcome: 'joined', membership: this.#membershipOf(request.client), created, leaseBegan };
   }
 
   leave(client: string): Departure | undefined {
@@ -162,16 +162,21 @@ export class MemoryRoom {
     this.announce(this.presence.append({ data: encodePresence('join', this.name, client), speaker: '' }));
   }
 
-  #hold(present: Present, request: JoinRequest): void {
+  /** Whether a node's lease began by that. */
+  #hold(present: Present, request: JoinRequest): boolean {
+    let began = false;
     for (const holder of request.holders) {
       const until = this.now() + holder.leaseMs;
       if ('node' in holder) {
         if (!present.nodes.includes(holder.node)) present.nodes = present.nodes.concat(holder.node);
-        this.#leases.set(holder.node, Math.max(until, this.#leases.get(holder.node) ?? 0));
+        const before = this.#leases.get(holder.node) ?? 0;
+        began ||= before <= this.now();
+        this.#leases.set(holder.node, Math.max(until, before));
       } else {
         present.webUntil = Math.max(present.webUntil, until);
       }
     }
+    return began;
   }
 
   #held(present: Present): boolean {

@@ -569,6 +569,37 @@ describe('going and coming back', () => {
     expect((await store.membership('defaultRoom', ann.session.id))?.floor).toBe(floor);
   });
 
+  test('also when somebody comes in, at the node that was taken for dead, before it says that it lives', async () => {
+    let now = 1_000_000;
+    const store = new MemoryStore(limits, () => now);
+    const [slow, quick] = [
+      await startChat({ store, leaseEvery: 1_000_000 }),
+      await startChat({ store, leaseEvery: 1_000_000 }),
+    ];
+    const [ann, bob] = [await person(slow), await person(quick)];
+    await Promise.all([listen(slow, ann), listen(quick, bob)]);
+    await slow.leases.round();
+    now += NODE_LEASE + 1;
+    await quick.leases.round();
+    expect(await members(quick, 'defaultRoom')).toEqual([bob.session.id]);
+    const cat = await person(slow);
+    await listen(slow, cat);
+    await slow.leases.round();
+    expect((await members(quick, 'defaultRoom')).sort()).toEqual(
+      [ann, bob, cat].map(({ session }) => session.id).sort(),
+    );
+  });
+
+  test('rooms that its clients come into for the first time cost a round nothing', async () => {
+    const chat = await startChat({ leaseEvery: 1_000_000 });
+    const people = await Promise.all([1, 2, 3].map(() => person(chat)));
+    for (const one of people) await join(chat, one, 'kitchen');
+    for (const one of people) await listen(chat, one);
+    const joining = jest.spyOn(chat.store, 'join');
+    for (let round = 0; round < 3; round += 1) await chat.leases.round();
+    expect(joining).not.toHaveBeenCalled();
+  });
+
   test('a web client that stays away is gone from view after its first minute, and is back when it comes back', async () => {
     let now = 1_000_000;
     const store = new MemoryStore(limits, () => now);
@@ -716,6 +747,43 @@ describe('the store lost everything', () => {
     expect(link.heard.filter(({ context }) => context === 'gap')).toEqual([
       { context: 'gap', room: 'kitchen', reason: 'reset', lost: null },
     ]);
+  });
+
+  test('also where somebody new comes into the room before that is noticed', async () => {
+    const chat = await startChat({ leaseEvery: 1_000_000 });
+    const ann = await person(chat);
+    await join(chat, ann, 'kitchen');
+    await listen(chat, ann);
+    await chat.store.removeRoom('kitchen');
+    const bob = await person(chat);
+    await join(chat, bob, 'kitchen');
+    await listen(chat, bob);
+    await chat.leases.round();
+    expect((await members(chat, 'kitchen')).sort()).toEqual([ann.session.id, bob.session.id].sort());
+    const joining = jest.spyOn(chat.store, 'join');
+    await chat.leases.round();
+    expect(joining).not.toHaveBeenCalled();
+  });
+
+  test('also where the store goes away while they are put back', async () => {
+    const chat = await startChat({ leaseEvery: 1_000_000 });
+    const people = await Promise.all([1, 2, 3].map(() => person(chat)));
+    for (const one of people) {
+      await join(chat, one, 'kitchen');
+      await listen(chat, one);
+    }
+    await chat.store.removeRoom('kitchen');
+    const { id } = people[1]!.session;
+    const store = chat.store.join.bind(chat.store);
+    jest.spyOn(chat.store, 'join').mockImplementation((request) => {
+      if (request.client !== id) return store(request);
+      jest.restoreAllMocks();
+      return Promise.reject(new ChatError('store_unavailable'));
+    });
+    await chat.leases.round();
+    expect(await members(chat, 'kitchen')).toEqual([people[0]!.session.id]);
+    await chat.leases.round();
+    expect(await members(chat, 'kitchen')).toHaveLength(3);
   });
 
   test('a token from before has lost its record by that for as long as the record would have lived, by the store’s clock', async () => {

@@ -60,13 +60,13 @@ export class Rooms {
       encodePresence('join', room, client),
       ...holders.flatMap((holder) => [nodeOf(holder), milliseconds(holder.leaseMs)]),
     ]);
-    const [outcome, text, made] = listOf(reply);
+    const [outcome, text, made, began] = listOf(reply);
     if (outcome === 'no_room') return { outcome: 'no_room' };
     if (made === 1) await this.index.add(room);
-    const membership = decodeMembership(textOf(text));
-    if (outcome !== 'joined') return { outcome: 'already', membership };
+    const entered = { membership: decodeMembership(textOf(text)), leaseBegan: began === 1 };
+    if (outcome !== 'joined') return { outcome: 'already', ...entered };
     if (!listening) this.#announce(room);
-    return { outcome: 'joined', membership, created: made === 1 };
+    return { outcome: 'joined', ...entered, created: made === 1 };
   }
 
   async membership(room: string, client: string): Promise<Membership | undefined> {

@@ -1,4 +1,4 @@
-import type { Departure } from '../../../src/core/store';
+import type { Departure, Holder } from '../../../src/core/store';
 import { eventually } from '../../support/eventually';
 import type { Make } from '../store';
 import { enter, memberIds, node, presenceEvents, told, web } from './given';
@@ -29,6 +29,26 @@ export function holderFacts(make: Make): void {
     expect(await store.release('x', 'c1', { node: 'n1' })).toEqual(member('c1'));
     expect((await presenceEvents(store, 'x')).map(({ event }) => event)).toEqual(['join', 'leave', 'join', 'leave']);
     expect(await store.release('none', 'c1', { web: true })).toBeUndefined();
+  });
+
+  test('who comes in is told that its node had no lease there, whoever else it holds', async () => {
+    const { store } = await make();
+    const began = async (client: string, ...holders: Holder[]): Promise<boolean> => {
+      const entered = await enter(store, 'x', client, { holders });
+      if (entered.outcome === 'no_room') throw new Error('there is no room');
+      return entered.leaseBegan;
+    };
+    expect(await began('c1', web())).toBe(false);
+    expect(await began('c1', node('n1', 20))).toBe(true);
+    expect(await began('c2', web(), node('n2'))).toBe(true);
+    expect(await began('c3', node('n2'))).toBe(false);
+    await store.leave('x', 'c2');
+    expect(await began('c2', node('n2', 20))).toBe(false);
+    await eventually(async () => (await store.renewNode('n1', 20, ['x'])).length > 0);
+    expect(await began('c4', node('n1'))).toBe(true);
+    expect(await began('c4', node('n1'))).toBe(false);
+    await store.removeRoom('x');
+    expect(await began('c1', node('n2'))).toBe(true);
   });
 
   test('leaving ends all holds, also for the next time', async () => {

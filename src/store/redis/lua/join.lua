@@ -16,13 +16,15 @@ if not exists() then
   made = 1
 end
 
-local keepMs = logKeep
+local keepMs, began = logKeep, 0
 local present = redis.call('HGET', MEMBERS, client)
 -- A client without any holder is anybody's to sweep.
 if #ARGV == 11 and not present then redis.call('ZADD', WEB, 'NX', now, client) end
 for index = 12, #ARGV, 2 do
   local node, lease = ARGV[index], tonumber(ARGV[index + 1])
   if node ~= '' then
+    local ends = redis.call('ZSCORE', LEASES, node)
+    if not ends or tonumber(ends) <= now then began = 1 end
     redis.call('ZADD', LEASES, 'GT', now + lease, node)
     redis.call('ZADD', HELD, 0, node .. ' ' .. client)
   else
@@ -56,4 +58,4 @@ else
 end
 keep(keepMs)
 publish()
-return { outcome, present, made }
+return { outcome, present, made, began }
