@@ -1,7 +1,8 @@
 /**
  * What comes in is parsed in slices, and addresses take turns. Node reads 64 KiB of a connection at a time and has all
  * of it parsed before anything else is done, of every connection that has something: a few megabytes of the smallest
- * requests, chunks or frames, over a few hundred connections, would be minutes in which nobody is answered.
+ * requests, chunks or frames, over a few hundred connections, would be minutes in which nobody is answered; a large line
+ * of JSON over each of them, seconds.
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

@@ -44,6 +44,8 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
   readonly #conversation: Conversation<Api>;
   readonly #lines: LineSplitter;
   #first = true;
+  /** The peer has said all that it will; it may listen still. */
+  #ended = false;
   /** Of what has come, those that are not looked at yet. Nothing more comes until they are. */
   #unread: Iterator<string | undefined, void> | undefined;
   /** What still comes in is taken and thrown away: unread, it would turn our FIN into a reset. */
@@ -61,6 +63,7 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
     this.#conversation = new Conversation(options, this, BEGINNING);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('end', () => {
+      this.#ended = true;
       if (!this.#unread) this.#heardOut();
     });
     socket.on('close', () => {
@@ -112,7 +115,6 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
     else void this.#conversation.settled().then(close);
   }
 
-  /** The peer has said all that it will; it may listen still. */
   #heardOut(): void {
     void this.#conversation.settled().then(() => {
       this.#conversation.end(true);
@@ -151,7 +153,7 @@ export class TcpPeer<Api> implements SocketPeer, LinkOwner {
         const { done, value: line } = this.#unread.next();
         if (done) {
           this.#unread = undefined;
-          if (this.socket.readableEnded) this.#heardOut();
+          if (this.#ended) this.#heardOut();
           return;
         }
         if (this.#first && line !== undefined && HTTP_LINE.test(line)) {

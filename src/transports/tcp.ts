@@ -4,6 +4,7 @@ import tls from 'node:tls';
 import { asChatError, type ChatError } from '../protocol/errors';
 import { destroyIt, type Admission } from './admission';
 import type { ConversationOptions } from './conversation';
+import { takeTurns } from './intake';
 import type { BufferLimits } from './link';
 import { SlowPeers } from './slow-peers';
 import { TcpPeer } from './tcp-peer';
@@ -86,6 +87,7 @@ export class TcpDoor<Api> {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE);
     const peer = new TcpPeer(socket, address, this.options, this.#slow);
+    takeTurns(socket);
     this.#peers.add(peer);
     socket.once('close', () => {
       this.#peers.delete(peer);

@@ -398,6 +398,38 @@ test('lines that need no answer keep nobody waiting: a chunk of them is read in 
   }
 });
 
+test('long lines of many connections are read in several turns: others come between', async () => {
+  const { tcpPort } = await startServer();
+  const crowd = await Promise.all(Array.from({ length: 60 }, () => TcpClient.connect(tcpPort)));
+  const clock = new HurriedClock();
+  const inTurn = new Map<number, number>();
+  const refused = jest.spyOn(Conversation.prototype, 'refuse').mockImplementation(() => {
+    inTurn.set(clock.turns, (inTurn.get(clock.turns) ?? 0) + 1);
+  });
+  try {
+    for (const client of crowd) client.write(`{"event":"x","y":"${'y'.repeat(6000)}"\nroomView\n`);
+    for (const client of crowd) expect(await client.responses.next()).toMatchObject({ messageCount: 2 });
+    expect([...inTurn.values()].reduce((sum, count) => sum + count)).toBe(60);
+    expect(Math.max(...inTurn.values())).toBeLessThan(20);
+  } finally {
+    clock.stop();
+    refused.mockRestore();
+  }
+});
+
+test('who has said all and closed its side is answered all of it, however long it takes to read', async () => {
+  const { tcpPort } = await startServer();
+  const clock = new HurriedClock();
+  try {
+    const client = await TcpClient.connect(tcpPort);
+    client.socket.end('roomView\n'.repeat(2000));
+    expect((await client.responses.take(2000)).at(-1)).toMatchObject({ messageCount: 2000 });
+    await client.closed;
+  } finally {
+    clock.stop();
+  }
+});
+
 describe('what is no request', () => {
   test('invalid UTF-8 is refused, and the connection goes on', async () => {
     const { tcpPort } = await startServer();
