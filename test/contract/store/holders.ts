@@ -44,7 +44,8 @@ export function holderFacts(make: Make): void {
     expect(await began('c3', node('n2'))).toBe(false);
     await store.leave('x', 'c2');
     expect(await began('c2', node('n2', 20))).toBe(false);
-    await eventually(async () => (await store.renewNode('n1', 20, ['x'])).length > 0);
+    const ranOut = Date.now() + 25;
+    await eventually(() => Date.now() > ranOut);
     expect(await began('c4', node('n1'))).toBe(true);
     expect(await began('c4', node('n1'))).toBe(false);
     await store.removeRoom('x');

@@ -154,7 +154,10 @@ export function roomFacts(make: Make): void {
     await told(store, 'room:x', 'a');
     const listening = await joined(store, 'x', 'c1', { listening: true });
     expect(listening.listening).toBe(true);
-    expect(await enter(store, 'x', 'c1', { listening: true })).toMatchObject({ outcome: 'already', membership: listening });
+    expect(await enter(store, 'x', 'c1', { listening: true })).toMatchObject({
+      outcome: 'already',
+      membership: listening,
+    });
     expect(await store.view('x', { limit: 10, sweep: false })).toMatchObject({ members: [], membersCount: 0 });
     expect(await presenceEvents(store, 'x')).toEqual([]);
     await told(store, 'room:x', 'b');
