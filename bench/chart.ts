@@ -13,8 +13,9 @@ const COLOURS: Record<Kind, string> = {
   http: '#3e4c59',
 };
 const WIDTH = 760;
-const LEFT = 330;
-const RIGHT = 70;
+/** Where the bars begin; the servers' names are before them, and each scenario's title above. */
+const LEFT = 130;
+const RIGHT = 60;
 const BAR = 13;
 const GAP = 14;
 /** Where the scale begins. */
@@ -31,12 +32,14 @@ export function chart(measured: readonly Measured[]): string {
   for (const id of ids) {
     const rows = shown.filter(({ scenario }) => scenario.id === id);
     parts.push(text(8, y + BAR - 2, rows[0]!.scenario.title, 'title'));
+    y += BAR + 2;
     for (const row of rows) {
       const value = valueOf(row);
       const width = scale(value);
       parts.push(
         `<rect x="${String(LEFT)}" y="${String(y)}" width="${width.toFixed(1)}" height="${String(BAR - 2)}" fill="${COLOURS[row.kind]}"/>`,
-        text(LEFT + width + 5, y + BAR - 3, `${short(value)} ${names[row.kind].replaceAll('`', '')}`, 'value'),
+        text(LEFT - 5, y + BAR - 3, names[row.kind], 'name'),
+        text(LEFT + width + 5, y + BAR - 3, short(value), 'value'),
       );
       y += BAR;
     }
@@ -50,8 +53,8 @@ export function chart(measured: readonly Measured[]): string {
       text(Number(x), 16, short(10 ** power), 'value'),
     );
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${String(WIDTH + 90)} ${String(y)}" role="img" aria-label="Deliveries per CPU second">
-<style>text{font:10px system-ui,sans-serif;fill:#222}.title{font-size:10.5px}line{stroke:#ddd}@media(prefers-color-scheme:dark){text{fill:#ddd}line{stroke:#444}}</style>
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${String(WIDTH)} ${String(y)}" role="img" aria-label="Deliveries per CPU second">
+<style>text{font:10px system-ui,sans-serif;fill:#222}.title{font-size:11px;font-weight:600}.name{text-anchor:end}line{stroke:#ddd}@media(prefers-color-scheme:dark){text{fill:#ddd}line{stroke:#444}}</style>
 ${lines.join('\n')}
 ${parts.join('\n')}
 </svg>

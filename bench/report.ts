@@ -66,8 +66,13 @@ export function markdown(head: readonly string[], rows: readonly (readonly strin
 }
 
 export function checkedText(measured: readonly Measured[]): string {
-  const all = measured.flatMap(({ figures }) => figures);
-  const checked = all.reduce((sum, figure) => sum + figure.checked, 0);
-  const wrong = all.reduce((sum, figure) => sum + figure.wrong, 0);
-  return `${short(checked)} deliveries checked, ${wrong === 0 ? 'none' : String(wrong)} missing, doubled or out of order`;
+  const checked = measured.flatMap(({ figures }) => figures).reduce((sum, figure) => sum + figure.checked, 0);
+  const wrong = measured.filter((each) => wrongOf([each]) > 0);
+  const whose = wrong.map((each) => `${String(wrongOf([each]))} of ${names[each.kind]} in \`${each.scenario.id}\``);
+  return `${short(checked)} deliveries checked, ${whose.join(', ') || 'none'} missing, doubled or out of order`;
+}
+
+/** Messages that were missing, doubled or out of order. */
+export function wrongOf(measured: readonly Measured[]): number {
+  return measured.flatMap(({ figures }) => figures).reduce((sum, { wrong }) => sum + wrong, 0);
 }

@@ -62,6 +62,11 @@ const webSocketOf: Record<Kind, WireName> = {
 };
 const publisherOf = (kind: Kind): WireName => (kind === 'nchan' ? 'nchan-publisher' : webSocketOf[kind]);
 
+/** Each node has to be warm, and its share of the work to be measured. */
+function spanFor({ warm, measure }: Span, { nodes }: Server): Span {
+  return { warm: warm * nodes.length, measure: measure * nodes.length };
+}
+
 export type Talking = Partial<Omit<TalkJob, 'kind' | 'targets' | 'pids'>>;
 
 /** One run of hearers and publishers against a server that runs already. */
@@ -75,7 +80,7 @@ export async function talk(context: Context, server: Server, kind: Kind, talking
     hearers: 100,
     publishers: 1,
     inFlight: 1,
-    span: context.span,
+    span: spanFor(context.span, server),
     pids: server.pids(),
     ...talking,
   });
@@ -238,7 +243,7 @@ const says: Scenario[] = [
       what: kind === 'nchan' ? 'nchan-say' : kind === 'actionhero' ? 'actionhero-status' : 'earshot-say',
       room: freshRoom(),
       connections: 32,
-      span: context.span,
+      span: spanFor(context.span, server),
       pids: server.pids(),
     });
     const { answers, wrong, generatorLoad, cpuSeconds } = result;

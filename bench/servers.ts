@@ -210,8 +210,10 @@ function pinned(command: string, args: readonly string[], env: Record<string, st
 
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  // nginx' workers would outlive it.
+  for (const { pid } of running) if (pid !== undefined) for (const one of family(pid)) process.kill(one, 'SIGKILL');
 });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
 /** What a process says when it is ready; rejects when it ends before. */
 function said(child: ChildProcess, pattern: RegExp): Promise<string> {
