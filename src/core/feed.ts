@@ -224,28 +224,59 @@ export class Feed implements Hearer {
       growing = track;
     }
     // Nothing follows any of the places.
-    if (!growing) return this.#pageOf(undefined);
+    if (!growing) return this.#pageOf([]);
     if (!growing.tail || this.chat.middleware.hasSay) return undefined;
     const batch = growing.tail.batch(growing.place, this.listener.client.peer.remoteIP);
     if (batch instanceof Promise || batch.loss || batch.entries.length === 0) return undefined;
     if (batch.entries.length > limit || batch.length > PAGE_BYTES || !hearsAll(batch, this.listener)) return undefined;
 
-    const page = batch.page(others, () => this.#pageOf(batch));
-    growing.place = batch.end;
+    return this.#give(growing, batch, others, batch.entries);
+  }
+
+  /**
+   * The same of what had to be read: those who fell behind together wait for one read, and would make as many pages of it.
+   * Of more than one page it is the first one.
+   */
+  #sharedRead(tracks: readonly Track[], batches: readonly Batch[], limit: number): Page | undefined {
+    // A room may have come or gone meanwhile.
+    const same = tracks.length === this.#tracks.length && tracks.every((track, index) => track === this.#tracks[index]);
+    if (!same || this.chat.middleware.hasSay) return undefined;
+    let growing: { readonly track: Track; readonly batch: Batch } | undefined;
+    let others = '';
+    for (const [index, track] of tracks.entries()) {
+      const batch = batches[index];
+      const { topic, place, loss } = track;
+      if (!batch || loss || batch.loss) return undefined;
+      if (batch.entries.length > 0) {
+        if (growing) return undefined;
+        growing = { track, batch };
+      } else if (batch.end !== place) {
+        return undefined;
+      } else if (isPlace(topic, place)) {
+        others += `${topic} ${place} `;
+      }
+    }
+    if (!growing || !hearsAll(growing.batch, this.listener)) return undefined;
+    return this.#give(growing.track, growing.batch, others, fitting(growing.batch.entries, limit));
+  }
+
+  /** Moves past these entries, the first of the batch, in one page with everybody who is given as many of it. */
+  #give(growing: Track, batch: Batch, others: string, entries: readonly LogEntry[]): Page {
+    const page = batch.page(`${others}${String(entries.length)}`, () => this.#pageOf(entries));
+    growing.place = entries.at(-1)?.id ?? batch.end;
     this.moved = true;
-    this.chat.counters.delivered += batch.entries.length;
+    this.chat.counters.delivered += entries.length;
     return page;
   }
 
-  #pageOf(batch: Batch | undefined): Page {
+  #pageOf(entries: readonly LogEntry[]): Page {
     const from = new Map<Topic, EntryId>();
     for (const { topic, place } of this.#tracks) if (isPlace(topic, place)) from.set(topic, place);
     const places = new Map(from);
-    const entries = batch?.entries ?? [];
     const [first] = entries;
-    if (batch && first) {
+    if (first) {
       from.set(first.topic, first.prev);
-      places.set(first.topic, batch.end);
+      places.set(first.topic, entries.at(-1)?.id ?? first.id);
     }
     const heard = entries.map((entry) => ({ entry, json: entry.json }));
     return new Page(heard, [], from, places);
@@ -255,7 +286,7 @@ export class Feed implements Hearer {
     for (;;) {
       const tracks = [...this.#tracks];
       const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, limit)));
-      const page = await this.#assemble(tracks, batches, limit);
+      const page = this.#sharedRead(tracks, batches, limit) ?? (await this.#assemble(tracks, batches, limit));
       if (page) return page;
     }
   }

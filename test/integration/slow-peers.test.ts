@@ -1,5 +1,8 @@
 /** Peers that do not read, or read slowly: the server stops, waits, gives up, and nobody loses a message by it. */
 import { createConnection, type Socket } from 'node:net';
+import { Feed, Page } from '../../src/core/feed';
+import { HurriedClock } from '../support/hurried-clock';
+import { connected } from '../support/http-client';
 import { startServer, type ServerUnderTest } from '../support/server';
 import { eventually } from '../support/eventually';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
@@ -128,4 +131,38 @@ describe.each(kinds)('a $name peer', ({ connect }) => {
     expect(heard.map(numberOf)).toEqual(numbers(0));
     expect(performance.now() - started).toBeGreaterThan(1000);
   });
+});
+
+test('streams that have waited for one read together are written to in several turns: others come between', async () => {
+  const server = await startServer();
+  const [speaker, ...crowd] = await Promise.all(Array.from({ length: 61 }, () => connected(server)));
+  await Promise.all(crowd.map((client) => client.stream('ndjson')));
+  let read = (): void => undefined;
+  const reading = new Promise<void>((resolve) => (read = resolve));
+  let waiting = 0;
+  const next = Feed.prototype.next;
+  const made = Page.prototype.made;
+  const inTurn = new Map<number, number>();
+  const clock = new HurriedClock();
+  const mocks = [
+    jest.spyOn(Feed.prototype, 'next').mockImplementation(function (this: Feed, limit) {
+      waiting += 1;
+      return reading.then(() => next.call(this, limit));
+    }),
+    jest.spyOn(Page.prototype, 'made').mockImplementation(function (this: Page, form, make) {
+      inTurn.set(clock.turns, (inTurn.get(clock.turns) ?? 0) + 1);
+      return made.call(this, form, make) as never;
+    }),
+  ];
+  try {
+    await speaker!.say('to all of them');
+    await eventually(() => waiting >= 60);
+    read();
+    for (const client of crowd) expect((await client.heard.next()).message).toBe('to all of them');
+    expect([...inTurn.values()].reduce((sum, count) => sum + count)).toBe(60);
+    expect(Math.max(...inTurn.values())).toBeLessThan(20);
+  } finally {
+    for (const mock of mocks) mock.mockRestore();
+    clock.stop();
+  }
 });

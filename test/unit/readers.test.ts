@@ -341,6 +341,47 @@ describe('what readers at the same places share', () => {
     for (const feed of feeds) feed.close();
   });
 
+  test('is one page as well where it has to be read, and of too much the first part of it, after which all follows', async () => {
+    const chat = await startChat();
+    const people = await Promise.all(range(0, 4).map(() => person(chat)));
+    const [ann, bob, eve] = people as [Person, Person, Person, Person];
+    const now = await endsFor(chat, eve);
+    const feeds = await Promise.all(people.slice(1).map((who) => feedOf(chat, who, now, true)));
+    const [atBob, atEve, atTom] = feeds as [Feed, Feed, Feed];
+    // More than the ring keeps, and than one page may have.
+    const said = range(0, 200).map((nth) => `${String(nth)} ${'x'.repeat(16_000)}`);
+    for (const text of said) await say(chat, ann, 'defaultRoom', text);
+    const reads = jest.spyOn(chat.store, 'read');
+    const [first, same, fewer] = await Promise.all([atBob.next(1000), atEve.next(1000), atTom.next(3)]);
+    expect(same).toBe(first);
+    expect(fewer.heard.map(({ json }) => json)).toEqual(first.heard.slice(0, 3).map(({ json }) => json));
+    expect(fewer.places).not.toEqual(first.places);
+    expect(reads.mock.calls.filter(([topic]) => topic === 'room:defaultRoom')).toHaveLength(1);
+    const texts = first.heard.map(({ json }) => (JSON.parse(json) as { message: string }).message);
+    expect(texts.join('').length).toBeLessThan(1024 * 1024);
+    expect([...first.places]).toEqual([['room:defaultRoom', first.heard.at(-1)?.entry.id]]);
+    for (const [feed, had] of [
+      [atBob, texts.length],
+      [atEve, texts.length],
+      [atTom, 3],
+    ] as const) {
+      const { messages, gaps } = await readAll(feed);
+      expect([...texts.slice(0, had), ...messages.map(({ message }) => message)]).toEqual(said);
+      expect(gaps).toEqual([]);
+    }
+
+    // Whoever has something else to hear is given a page of its own.
+    const behind = await Promise.all([bob, eve].map((who) => feedOf(chat, who, now, true)));
+    await chat.tell(eve.session.id, 'for Eve');
+    const [bobs, eves] = await Promise.all(behind.map((feed) => feed.next(1000)));
+    expect(bobs).not.toBe(eves);
+    const rest = await readAll(behind[1]!);
+    const heard = eves!.heard.map(({ json }) => JSON.parse(json) as { message: string });
+    expect([...heard, ...rest.messages].map(({ message }) => message)).toEqual([...said, 'for Eve']);
+    for (const feed of [...feeds, ...behind]) feed.close();
+    reads.mockRestore();
+  });
+
   test('is nothing once a hook looks at each hearer', async () => {
     const chat = await startChat({ middleware: [{ name: 'each', say: (_connection, _room, payload) => payload }] });
     const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];

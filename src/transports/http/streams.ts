@@ -5,9 +5,11 @@ import { httpChunk, ndjsonLine, serverSentEvent } from '../../protocol/frames';
 import { ChatError } from '../../protocol/errors';
 import { cursorOf } from '../../core/cursors';
 import type { Feed, Page, Sleeper } from '../../core/feed';
+import { ReadTurns } from '../../core/read-turns';
 import type { Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
 import { SlowPeers, type Watched } from '../slow-peers';
+import { isOverdue } from '../turns';
 import { withCookies } from './cookies';
 import type { Identified } from './identity';
 import type { PlaceKeeper, Places } from './places';
@@ -42,6 +44,8 @@ export class Streams {
   readonly #ofClient = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   readonly #slow: SlowPeers;
+  /** Pages that had to be waited for come to many at once, up to a megabyte to each. */
+  readonly #turns = new ReadTurns({ atOnce: 1, waiting: Infinity });
   #closing = false;
 
   constructor(readonly options: StreamsOptions) {
@@ -69,7 +73,7 @@ export class Streams {
       throw error;
     }
 
-    const stream = new Stream(response, asked, session, feed, this.options, this.#slow);
+    const stream = new Stream(response, asked, session, feed, this.options, this.#slow, this.#turns);
     const ended = (): void => {
       this.#open.delete(stream);
       if (this.#open.size === 0) {
@@ -136,6 +140,7 @@ class Stream implements Watched, Sleeper {
     readonly feed: Feed,
     readonly options: StreamsOptions,
     readonly slow: SlowPeers,
+    readonly turns: ReadTurns,
   ) {
     this.format = asked.reading.options.stream === 'ndjson' ? 'ndjson' : 'sse';
   }
@@ -229,8 +234,11 @@ class Stream implements Watched, Sleeper {
     this.#reading = true;
     try {
       const page = await coming;
+      await this.turns.run(this.asked.who.client.peer.remoteIP, async () => {
+        if (isOverdue()) await new Promise(setImmediate);
+        this.#write(page);
+      });
       this.#reading = false;
-      this.#write(page);
       if (!page.isEmpty || this.#again) this.wake();
       else if (!this.feed.open) this.finish();
     } catch (error) {
