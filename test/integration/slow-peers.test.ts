@@ -151,7 +151,7 @@ test('streams that have waited for one read together are written to in several t
     }),
     jest.spyOn(Page.prototype, 'made').mockImplementation(function (this: Page, form, make) {
       inTurn.set(clock.turns, (inTurn.get(clock.turns) ?? 0) + 1);
-      return made.call(this, form, make) as never;
+      return made.call(this, form, make);
     }),
   ];
   try {

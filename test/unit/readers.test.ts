@@ -373,7 +373,7 @@ describe('what readers at the same places share', () => {
     // Whoever has something else to hear is given a page of its own.
     const behind = await Promise.all([bob, eve].map((who) => feedOf(chat, who, now, true)));
     await chat.tell(eve.session.id, 'for Eve');
-    const [bobs, eves] = await Promise.all(behind.map((feed) => feed.next(1000)));
+    const [bobs, eves] = await Promise.all(behind.map(async (feed) => feed.next(1000)));
     expect(bobs).not.toBe(eves);
     const rest = await readAll(behind[1]!);
     const heard = eves!.heard.map(({ json }) => JSON.parse(json) as { message: string });
