@@ -143,37 +143,45 @@ export class Rooms {
       await this.#forgetRoom(session, room);
       throw entered;
     }
-    const heard = heardAs({ ...entered, listening });
+    // A member that asks to listen is one still.
+    const heard = heardAs(entered);
     // A place of its own, so that a client that was revived is told of its former rooms and not of this one. Who listened
     // here goes on where it was.
     const places = revived || session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), heard.floor]]) };
-    await this.#settle(session, room, heard, { ...places, ...current });
-    if (current) session.room = room;
-    session.enter(room, heard);
-    return heard;
+    return this.#settle(session, room, heard, { ...places, ...current });
   }
 
   /**
    * Tells the record that a join is done, unless the client was put out meanwhile: out of the room first, and then out of
-   * the record.
+   * the record. A listener's is told only where nobody else has done it: the client may have become a member.
    * @throws ChatError not_in_room
    */
-  async #settle(session: Session, room: string, heard: HeardRoom, change: ClientChange): Promise<void> {
+  async #settle(session: Session, room: string, entered: HeardRoom, change: ClientChange): Promise<HeardRoom> {
     const { sessions, store } = this.options;
-    while (!(await this.#writeIn(session, room, heard, change))) {
+    let heard = entered;
+    while (!(await this.#writeIn(session, heard, { room, joining: heard.listening }, change))) {
       // The intent may have been taken for one of a node that did not live to finish it: by a request of this client that
       // came before the room had it.
       await sessions().write(session, intention(room, heard.listening));
-      if (await store.membership(room, session.id)) continue;
-      await this.#forgetRoom(session, room);
-      throw new ChatError('not_in_room', room);
+      const membership = await store.membership(room, session.id);
+      if (!membership) {
+        await this.#forgetRoom(session, room);
+        throw new ChatError('not_in_room', room);
+      }
+      heard = heardAs(membership);
     }
+    return heard;
   }
 
   /** False when the record has not this room any more: then nothing is written. */
-  async #writeIn(session: Session, room: string, heard: HeardRoom, change: ClientChange = {}): Promise<boolean> {
+  async #writeIn(
+    session: Session,
+    heard: HeardRoom,
+    expects: NonNullable<ClientChange['expects']>,
+    change: ClientChange = {},
+  ): Promise<boolean> {
     try {
-      await this.options.sessions().write(session, { ...change, rooms: new Map([[room, heard]]), expects: { room } });
+      await this.options.sessions().write(session, { ...change, rooms: new Map([[expects.room, heard]]), expects });
       return true;
     } catch (error) {
       if (isPutOut(error)) return false;
@@ -218,8 +226,7 @@ export class Rooms {
   async leave(session: Session, connection: ChatConnection, room: string): Promise<void> {
     if (!session.rooms.has(room)) throw new ChatError('not_in_room', room);
     await this.options.middleware.leave(connection, room);
-    await this.options.store.leave(room, session.id);
-    await this.#forgetRoom(session, room);
+    await this.#takeOut(room, session.id, session);
   }
 
   /**
@@ -233,25 +240,22 @@ export class Rooms {
     { revived, making }: { revived?: 'expired' | 'reset' | undefined; making?: Making } = {},
   ): Promise<void> {
     if (room === session.room) return;
-    const { sessions, middleware, store } = this.options;
+    const { sessions, middleware } = this.options;
     const known = session.rooms.get(room);
     if (known?.listening !== false) {
       // For a moment it is in one more than it may be.
       await this.join(session, connection, room, { listening: false, revived, leaving: session.room, making });
     }
     const old = await sessions().write(session, { room, expects: { room } });
-    session.room = room;
     if (old === null || old === room) return;
     try {
       await middleware.leave(connection, old);
     } catch (error) {
       await sessions().write(session, { room: old });
-      session.room = old;
       if (known?.listening !== false) await this.#unjoin(session, connection, room, known);
       throw error;
     }
-    await store.leave(old, session.id);
-    await this.#forgetRoom(session, old);
+    await this.#takeOut(old, session.id, session);
   }
 
   /** A join is undone, and nobody is asked whether it may be: out of the room, or a listener there as before. */
@@ -276,8 +280,7 @@ export class Rooms {
       await this.options.middleware.join(connection, room, heard.listening);
     } catch (error) {
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
-      await this.options.store.leave(room, session.id);
-      await this.#forgetRoom(session, room);
+      await this.#takeOut(room, session.id, session);
       return;
     }
     await this.#putInto(session, room, heard, this.#holders(session, connection));
@@ -339,19 +342,13 @@ export class Rooms {
       await this.#forgetRoom(session, room);
       throw new ChatError('room_not_found');
     }
-    const heard = heardAs({ ...joined.membership, listening: false });
+    const heard = heardAs(joined.membership);
     await this.#settle(session, room, heard, isNew ? { places: new Map([[roomTopic(room), heard.floor]]) } : {});
-    session.enter(room, heard);
   }
 
   /** Takes a client of any node out of a room. */
   async removeMember(client: string, room: string): Promise<void> {
-    const departure = await this.options.store.leave(room, client);
-    const session = await this.options.sessions().load(client);
-    if (session) await this.#forgetRoom(session, room);
-    // Between the two it may have said something, and so have been put back where its record still said it was.
-    const again = await this.options.store.leave(room, client);
-    const gone = departure ?? again;
+    const gone = await this.#takeOut(room, client);
     if (!gone) throw new ChatError('not_in_room', room);
     await this.departed(room, [gone]);
   }
@@ -392,7 +389,7 @@ export class Rooms {
     const back = heardAs({ ...joined.membership, listening });
     if (joined.outcome === 'already' && cameInAt(back, heard)) return;
     session.rooms.set(room, back);
-    if (await this.#writeIn(session, room, back)) return;
+    if (await this.#writeIn(session, back, { room })) return;
     // It was put out before it came back, and we had not heard of that.
     await this.options.store.leave(room, session.id);
     session.exit(room);
@@ -424,17 +421,30 @@ export class Rooms {
   }
 
   async #putOut(room: string, departed: readonly Departure[]): Promise<void> {
-    for (const { client } of departed) {
-      const session = await this.options.sessions().load(client);
-      if (session) await this.#forgetRoom(session, room);
-    }
+    for (const { client } of departed) await this.#takeOut(room, client);
     await this.departed(room, departed);
   }
 
+  /**
+   * Out of a room and then out of the record, until the room has it no more: between the two it may have come in again, or
+   * have been put back by a node that found the room in its record.
+   * @returns as what it went the first time
+   */
+  async #takeOut(room: string, client: string, known?: Session): Promise<Departure | undefined> {
+    const { store, sessions } = this.options;
+    let gone = await store.leave(room, client);
+    for (;;) {
+      const session = known ?? (await sessions().load(client));
+      if (session) await this.#forgetRoom(session, room);
+      const again = await store.leave(room, client);
+      if (!again) return gone;
+      gone ??= again;
+    }
+  }
+
   async #forgetRoom(session: Session, room: string): Promise<void> {
-    const current = session.room === room ? { room: null } : {};
     session.exit(room);
-    await this.options.sessions().write(session, { rooms: new Map([[room, null]]), ...current });
+    await this.options.sessions().write(session, { rooms: new Map([[room, null]]) });
   }
 
   /** Runs `leave` for clients that are gone already, as they were last stored. */

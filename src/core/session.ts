@@ -83,8 +83,8 @@ export class Session {
   }
 
   exit(room: string): void {
-    if (!this.rooms.delete(room)) return;
     if (this.room === room) this.room = null;
+    if (!this.rooms.delete(room)) return;
     for (const hearer of this.hearers) hearer.roomRemoved(room);
   }
 
@@ -127,6 +127,15 @@ export class Session {
     return version <= this.version;
   }
 
+  /** What was written from here, once the store has it: in the order of its answers, as others write as well. */
+  take({ room, rooms }: ClientChange): void {
+    for (const [name, recorded] of rooms ?? []) {
+      if (!recorded) this.exit(name);
+      else if (recorded.floor !== undefined) this.#hear(name, recorded);
+    }
+    if (room !== undefined) this.room = room;
+  }
+
   /** From before what is known here, or without what was written from here. */
   isPast({ version, connectedAt }: ClientRecord): boolean {
     if (connectedAt !== this.connectedAt) return connectedAt < this.connectedAt;
@@ -159,10 +168,14 @@ export class Session {
     for (const room of [...this.rooms.keys()]) if (!record.rooms.has(room) && !isWritten(room)) this.exit(room);
     for (const [room, recorded] of record.rooms) {
       if (recorded.floor === undefined || isWritten(room)) continue;
-      const known = this.rooms.get(room);
-      if (known?.listening !== recorded.listening || !cameInAt(known, recorded)) this.enter(room, heardAs(recorded));
+      this.#hear(room, recorded);
     }
     if (writing.every(({ change }) => change.room === undefined)) this.room = record.room;
+  }
+
+  #hear(room: string, heard: HeardRoom): void {
+    const known = this.rooms.get(room);
+    if (known?.listening !== heard.listening || !cameInAt(known, heard)) this.enter(room, heardAs(heard));
   }
 }
 

@@ -142,6 +142,7 @@ export class Sessions {
     const { lost, written } = outcome;
     const known = written !== undefined && session.wrote(writing, written) && !lost;
     session.end(writing);
+    if (known) session.take(change);
     if (!known) await this.refresh(session);
     else this.#catchUp(session);
     return lost ? room : (written?.roomBefore ?? null);
@@ -306,7 +307,6 @@ export class Sessions {
     const heard = membership && heardAs(membership);
     try {
       await this.write(session, { rooms: new Map([[room, heard ?? null]]), expects: { room, joining: true } });
-      if (heard) session.enter(room, heard);
     } catch (error) {
       // Done or undone by somebody else: the record that was read again tells.
       if (!isPutOut(error)) throw error;

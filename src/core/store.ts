@@ -155,7 +155,7 @@ export interface Written extends Pick<ClientRecord, 'version' | 'connectedAt'> {
   readonly roomBefore: string | null;
 }
 
-/** Each named part is set; null removes it. What is not named stays. */
+/** Each named part is set; null removes it. What is not named stays; a room that goes is the current one no more. */
 export interface ClientChange {
   readonly revived?: 'expired' | 'reset';
   readonly room?: string | null;

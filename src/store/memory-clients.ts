@@ -154,7 +154,7 @@ export class MemoryClients {
   }
 }
 
-/** With a room that is left its places go as well. */
+/** With a room that is left its places go as well, and it is the current one no more. */
 function apply(change: ClientChange, stored: StoredClient): void {
   if (change.revived !== undefined) stored.revived = change.revived;
   if (change.room !== undefined) stored.room = change.room;
@@ -167,6 +167,7 @@ function apply(change: ClientChange, stored: StoredClient): void {
         continue;
       }
       rooms.delete(room);
+      if (stored.room === room) stored.room = null;
       places.delete(roomTopic(room));
       places.delete(presenceTopic(room));
     }

@@ -139,6 +139,20 @@ export function clientFacts(make: Make): void {
     expect((await store.client('c1'))!.rooms.size).toBe(4);
   });
 
+  test('a room that goes is the current one no more, another one stays', async () => {
+    const { store } = await make();
+    const heard = { listening: false, floor: '5-1', presenceFloor: '5-2' };
+    const rooms = new Map(['x', 'y'].map((room) => [room, heard]));
+    await store.writeClient('c1', { rooms, room: 'x' }, keep);
+    await store.writeClient('c1', { rooms: new Map([['y', null]]) }, keep);
+    expect((await store.client('c1'))!.room).toBe('x');
+    const gone = await store.writeClient('c1', { rooms: new Map([['x', null]]) }, keep);
+    expect(gone!.roomBefore).toBe('x');
+    expect((await store.client('c1'))!.room).toBeNull();
+    await store.writeClient('c1', { rooms: new Map([['x', null]]), room: 'z' }, keep);
+    expect((await store.client('c1'))!.room).toBe('z');
+  });
+
   test('what expects a room is refused as a whole without it, or when its join is over where it must not be', async () => {
     const { store, second } = await make();
     const heard = { listening: false, floor: '5-1', presenceFloor: '5-2' };

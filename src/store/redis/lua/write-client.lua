@@ -34,6 +34,10 @@ if version == 0 then
   at = nowText
   redis.call('HSET', KEYS[1], 'at', at)
 end
+for index = 9, firstSet - 1 do
+  -- A room that is left is the current one no more.
+  if state[3] and ARGV[index] == 'r:' .. state[3] then redis.call('HDEL', KEYS[1], 'room') end
+end
 for first = 9, firstSet - 1, 1000 do
   redis.call('HDEL', KEYS[1], unpack(ARGV, first, math.min(first + 999, firstSet - 1)))
 end
