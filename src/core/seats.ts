@@ -5,13 +5,15 @@ export interface Seated {
   seat: number;
 }
 
+const NOBODY: never[] = [];
+
 /**
  * Not a Set. One to which things are added and from which they are deleted makes itself a new table over and over, and
  * V8 lets each old one refer to the next: once such a table has grown old, all that was in any later one stays until
  * the whole heap is looked through. With long-polls that was every poll's request and answer.
  */
 export class Seats<T extends Seated> {
-  readonly #members: T[] = [];
+  #members: T[] = NOBODY;
 
   get size(): number {
     return this.#members.length;
@@ -29,7 +31,9 @@ export class Seats<T extends Seated> {
   add(one: T): void {
     if (this.has(one)) return;
     one.seat = this.#members.length;
-    this.#members.push(one);
+    // Most lists have one member: a list that grows makes room for sixteen more.
+    if (one.seat === 0) this.#members = [one];
+    else this.#members.push(one);
   }
 
   /** False when it was not there. */

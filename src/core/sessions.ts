@@ -4,12 +4,11 @@ import { clientTopic } from './entry';
 import type { Logger } from './logger';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
 import type { ClientChange, Store, Written } from './store';
-import type { Reader, Tail, Watcher } from './tail';
+import type { Tail, Watcher } from './tail';
 import type { Tails } from './tails';
 
 /** A session that is kept, and follows its client's topic to know of changes to the record. */
-class Live implements Reader, Watcher {
-  seat = -1;
+class Live implements Watcher {
   tail: Tail | undefined;
   /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. */
   holds = 0;
@@ -30,11 +29,6 @@ class Live implements Reader, Watcher {
 
   stale(): void {
     this.refresh(this.session);
-  }
-
-  /** What is told to the client is for its links. */
-  wake(): void {
-    // Only the record matters here.
   }
 }
 
@@ -257,7 +251,7 @@ export class Sessions {
     for (const live of this.#up.values()) {
       clearTimeout(live.grace);
       for (const hearer of live.session.hearers) hearer.close('the server is shutting down');
-      if (live.tail) this.options.tails.release(live.tail, live);
+      if (live.tail) this.options.tails.release(live.tail);
     }
     this.#up.clear();
     this.#live.clear();
@@ -275,7 +269,7 @@ export class Sessions {
   async #bringUp(session: Session): Promise<Live> {
     const live = new Live(session, this.#catchUp, this.#refresh);
     const hadRecord = session.version > 0;
-    live.tail = await this.options.tails.acquire(clientTopic(session.id), live, live);
+    live.tail = await this.options.tails.acquire(clientTopic(session.id), live);
     try {
       // What changed between the record's being read and its being followed was announced to nobody here.
       if (hadRecord) await this.refresh(session);
@@ -327,7 +321,7 @@ export class Sessions {
     const { tail } = live;
     if (!tail) return;
     tail.watcher = undefined;
-    this.options.tails.release(tail, live);
+    this.options.tails.release(tail);
   }
 }
 

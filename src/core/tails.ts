@@ -81,10 +81,9 @@ export class Tails {
 
   /**
    * The tail, followed, and kept until `release`. Rejects with a ChatError when the store is away.
-   * @param reader woken from now on; it may be added later
    * @param watcher of a client's topic: told from the first announcement on
    */
-  async acquire(topic: Topic, reader?: Reader, watcher?: Watcher): Promise<Tail> {
+  async acquire(topic: Topic, watcher?: Watcher): Promise<Tail> {
     let held = this.#held.get(topic);
     if (!held) {
       held = this.#follow(topic);
@@ -94,9 +93,7 @@ export class Tails {
     held.idleSince = undefined;
     if (watcher) held.tail.watcher = watcher;
     try {
-      const tail = await held.ready;
-      if (reader) tail.add(reader);
-      return tail;
+      return await held.ready;
     } catch (error) {
       this.#release(held);
       throw error;

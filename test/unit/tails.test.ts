@@ -35,6 +35,12 @@ class CountingStore extends MemoryStore {
 }
 
 const reader = (wake: () => void = () => undefined): Reader => ({ seat: -1, wake });
+
+async function followed(tails: Tails, topic: Topic, by = reader()): Promise<Tail> {
+  const tail = await tails.acquire(topic);
+  tail.add(by);
+  return tail;
+}
 const opened: Tails[] = [];
 let store: CountingStore;
 
@@ -75,7 +81,7 @@ async function isWarm(tail: Tail, after: string): Promise<boolean> {
 }
 
 test('a tail holds 1,024 entries and up to a quarter more; who stands further back is served from the store', async () => {
-  const tail = await tailsOf().acquire('room:x', reader());
+  const tail = await followed(tailsOf(), 'room:x');
   const ids = await said(tail, 1280);
   expect(await isWarm(tail, ids[0]!)).toBe(true);
   const more = await said(tail, 1);
@@ -85,7 +91,7 @@ test('a tail holds 1,024 entries and up to a quarter more; who stands further ba
 });
 
 test('a tail of long texts holds half of two million characters when they become more, the newest one always', async () => {
-  const tail = await tailsOf().acquire('room:x', reader());
+  const tail = await followed(tailsOf(), 'room:x');
   const ids = await said(tail, 30, () => 'x'.repeat(100_000));
   const warm: boolean[] = [];
   for (const id of ids) warm.push(await isWarm(tail, id));
@@ -101,7 +107,7 @@ test('a tail of long texts holds half of two million characters when they become
 });
 
 test('what entries are matched by counts as what they say does', async () => {
-  const tail = await tailsOf().acquire('room:x', reader());
+  const tail = await followed(tailsOf(), 'room:x');
   const match = { key: 'id', value: 'x'.repeat(100_000) };
   const ids: string[] = [];
   for (let nth = 0; nth < 30; nth += 1) {
@@ -127,7 +133,7 @@ test('a reader is woken once for all that came in one turn; a thousand readers i
       tails.release(tail!, readers[999]);
     });
   });
-  const [tail] = await Promise.all(readers.map((each) => tails.acquire('room:x', each)));
+  const [tail] = await Promise.all(readers.map((each) => followed(tails, 'room:x', each)));
   expect(tail!.readers).toBe(1000);
   await Promise.all(['a', 'b', 'c'].map((text) => told(store, 'room:x', text)));
   await eventually(() => woken.length >= 999);
@@ -146,7 +152,7 @@ test('what comes during a wave is told to those who are still to be woken, and t
       if (nth === 0) for (const text of comes.splice(0)) void told(store, 'room:x', text);
     }),
   );
-  const [tail] = await Promise.all(readers.map((each) => tails.acquire('room:x', each)));
+  const [tail] = await Promise.all(readers.map((each) => followed(tails, 'room:x', each)));
   const first = await told(store, 'room:x', 'a');
   await eventually(() => seen.every((places) => places.length === 2));
   const last = tail!.last;
@@ -157,7 +163,8 @@ test('what comes during a wave is told to those who are still to be woken, and t
 test('what was not announced is found by the next look that the store answers, and readers are woken for it', async () => {
   const tails = tailsOf();
   let wakes = 0;
-  const tail = await tails.acquire(
+  const tail = await followed(
+    tails,
     'room:x',
     reader(() => (wakes += 1)),
   );
@@ -179,23 +186,23 @@ test('what was not announced is found by the next look that the store answers, a
 test('a log that could not be read is followed anew by the next who comes', async () => {
   const tails = tailsOf();
   store.away = true;
-  await expect(tails.acquire('room:x', reader())).rejects.toMatchObject({ code: 'store_unavailable' });
+  await expect(followed(tails, 'room:x')).rejects.toMatchObject({ code: 'store_unavailable' });
   expect(tails.size).toBe(0);
   expect(tails.warm('room:x')).toBeUndefined();
   store.away = false;
-  const tail = await tails.acquire('room:x', reader());
+  const tail = await followed(tails, 'room:x');
   expect(tails.warm('room:x')).toBe(tail);
   expect(tails.size).toBe(1);
 });
 
 test('who stands at the beginning of a log is never served from memory, where what was trimmed is not known', async () => {
-  const tail = await tailsOf().acquire('room:x', reader());
+  const tail = await followed(tailsOf(), 'room:x');
   await said(tail, 3);
   expect(await isWarm(tail, BEGINNING)).toBe(false);
 });
 
 test('entries older than the TTL are not given out, though nothing has trimmed them here', async () => {
-  const tail = await tailsOf({ keepMs: 100 }).acquire('room:x', reader());
+  const tail = await followed(tailsOf({ keepMs: 100 }), 'room:x');
   const [first, second] = await said(tail, 3);
   expect(await isWarm(tail, second!)).toBe(true);
   const saidAt = performance.now();
@@ -211,9 +218,9 @@ test('the busiest rooms are those in which most was said since the last look, th
     ['c', 2],
     ['d', 1],
   ] as const) {
-    for (let nth = 0; nth < hearers; nth += 1) await tails.acquire(`room:${room}`, reader());
+    for (let nth = 0; nth < hearers; nth += 1) await followed(tails, `room:${room}`);
   }
-  await tails.acquire('client:c1', reader());
+  await followed(tails, 'client:c1');
   const names = (most: number): [string, number, number][] =>
     tails.look(most).busiest.map(({ room, said: count, hearers }) => [room, count, hearers]);
   // Nothing is known of before the first look.
@@ -241,7 +248,7 @@ test('what is followed is let go of some time after its last reader, and not whi
   try {
     const tails = tailsOf({ lingerMs: 3000, checkMs: 2000 });
     const [one, other] = [reader(), reader()];
-    const tail = await tails.acquire('room:x', one);
+    const tail = await followed(tails, 'room:x', one);
     expect(tails.acquireWarm('room:x')).toBe(tail);
     tail.add(other);
     tails.release(tail, one);
