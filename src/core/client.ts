@@ -86,6 +86,16 @@ export class Client {
     return await this.chat.say(this, room, params.message, { key: params.key, match, spend });
   }
 
+  /** A read that asks by itself whether this client may: by what is known when its turn comes. */
+  #inTurn<T>(read: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    const { reads, sessions } = this.chat;
+    return reads.run(this.peer.remoteIP, async () => {
+      if (sessions.isLate(began)) await sessions.refresh(this.session);
+      return read();
+    });
+  }
+
   get #making(): Making {
     return () => this.rates.newRoom(this.peer.remoteIP);
   }
@@ -136,7 +146,7 @@ export class Client {
     const room = this.chat.roomFor(this.session, named(params.room));
     const { limit, cursor: after } = params;
     const view = (): Promise<RoomSnapshot> => this.chat.rooms.view(room, { by: this, limit, after });
-    const snapshot = await this.chat.reads.run(this.peer.remoteIP, view);
+    const snapshot = await this.#inTurn(view);
     const { membersCount, next } = snapshot;
     // An id never is `__proto__`: it has 22 characters, or is a name that the server gave.
     const members = Object.fromEntries(
@@ -160,7 +170,7 @@ export class Client {
       throw new ChatError('invalid_parameter', 'before must be the id of a message');
     }
     const read = (): Promise<LogEntry[]> => this.chat.history(this.session, room, params.limit, params.before);
-    const entries = await this.chat.reads.run(this.peer.remoteIP, read);
+    const entries = await this.#inTurn(read);
     const heard = await hearThrough(this.chat.middleware, entries, {
       session: this.session,
       client: this,

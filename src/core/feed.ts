@@ -4,12 +4,12 @@ import { ChatError } from '../protocol/errors';
 import type { Gap } from '../protocol/message';
 import type { Batch, LogEntry } from './batch';
 import type { Chat } from './chat';
-import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
+import { clientTopic, presenceTopic, roomTopic, topicSubject, type Topic } from './entry';
 import { hears, hearsAll, hearThrough, type Heard, type Listener } from './hear';
 import { gapOf } from './verdict';
 import { floorsOf, type Start } from './push';
 import type { HeardRoom, Hearer } from './session';
-import { readBatch, type Reader, type Tail } from './tail';
+import { BATCH_ENTRIES, readBatch, type Reader, type Tail } from './tail';
 
 /** One answer's worth; shared by all who are given the same. */
 export class Page {
@@ -132,7 +132,7 @@ export class Feed implements Hearer {
 
   roomAdded(room: string, heard: HeardRoom): void {
     if (this.#hasTrack(roomTopic(room))) return;
-    this.#removed?.delete(roomTopic(room));
+    for (const topic of [roomTopic(room), presenceTopic(room)]) this.#removed?.delete(topic);
     this.#trackRoom(room, floorsOf(room, heard)).then(
       () => {
         this.wake();
@@ -257,7 +257,7 @@ export class Feed implements Hearer {
       }
     }
     if (!growing || !hearsAll(growing.batch, this.listener)) return undefined;
-    return this.#give(growing.track, growing.batch, others, fitting(growing.batch.entries, limit));
+    return this.#give(growing.track, growing.batch, others, fitting(growing.batch.entries, limit, this.listener));
   }
 
   /** Moves past these entries, the first of the batch, in one page with everybody who is given as many of it. */
@@ -283,12 +283,26 @@ export class Feed implements Hearer {
   }
 
   async #read(limit: number): Promise<Page> {
-    for (;;) {
+    // Once all of it was withheld, likely more is.
+    for (let most = limit; ; most = BATCH_ENTRIES) {
       const tracks = [...this.#tracks];
-      const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, limit)));
+      const began = performance.now();
+      const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, most)));
+      if (this.chat.sessions.isLate(began)) await this.chat.sessions.refresh(this.listener.session);
+      if (!this.#areHeard(tracks)) continue;
       const page = this.#sharedRead(tracks, batches, limit) ?? (await this.#assemble(tracks, batches, limit));
       if (page) return page;
     }
+  }
+
+  /** False when one of the rooms was left while it was read: nothing that was said there since is for this client. */
+  #areHeard(tracks: readonly Track[]): boolean {
+    const { rooms } = this.listener.session;
+    for (const { topic } of tracks) {
+      const room = topicSubject(topic);
+      if (!topic.startsWith('client:') && !rooms.has(room)) this.roomRemoved(room);
+    }
+    return tracks.every((track) => this.#tracks.includes(track));
   }
 
   #batch(track: Track, limit: number): Batch | Promise<Batch> {
@@ -325,7 +339,7 @@ export class Feed implements Hearer {
     if (tracks.length > 1 && horizon < Infinity) all = all.filter(({ ms }) => ms <= horizon);
     // A log's own order is kept: its times never fall, and the sort is stable.
     if (tracks.length > 1) all.sort((a, b) => a.ms - b.ms);
-    const chosen = fitting(all, limit);
+    const chosen = fitting(all, limit, this.listener);
     more ||= chosen.length < all.length;
 
     const { middleware } = this.chat;
@@ -353,13 +367,15 @@ function isPlace(topic: Topic, place: EntryId): boolean {
   return place !== BEGINNING || !topic.startsWith('client:');
 }
 
-function fitting(entries: readonly LogEntry[], limit: number): readonly LogEntry[] {
+/** The first of them, in which there is as much to hear as goes into one page. */
+function fitting(entries: readonly LogEntry[], limit: number, listener: Listener): readonly LogEntry[] {
   let bytes = 0;
   let count = 0;
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
+    if (!hears(entry, listener)) continue;
     bytes += entry.json.length;
     // The first always goes, however large it is.
-    if (count === limit || (count > 0 && bytes > PAGE_BYTES)) return entries.slice(0, count);
+    if (count === limit || (count > 0 && bytes > PAGE_BYTES)) return entries.slice(0, index);
     count += 1;
   }
   return entries;

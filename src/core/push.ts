@@ -34,6 +34,8 @@ class PushReader implements Reader {
   /** A loss that is known from elsewhere than the log, told before anything else. */
   #told: Loss | undefined;
   #busy = false;
+  /** The room was left, or the link is gone. */
+  #over = false;
   #again = false;
 
   constructor(
@@ -49,7 +51,18 @@ class PushReader implements Reader {
     return this.#place;
   }
 
+  #isHeard(): boolean {
+    return !this.#over && this.pusher.open;
+  }
+
+  /** Nothing more is pushed, be it that it was read for already. */
+  end(): void {
+    this.#over = true;
+    this.pusher.chat.tails.release(this.tail, this);
+  }
+
   wake(): void {
+    if (this.#over) return;
     if (this.#busy) {
       this.#again = true;
       return;
@@ -74,13 +87,13 @@ class PushReader implements Reader {
     this.#busy = true;
     try {
       const batch = await first;
-      if (!this.pusher.ready || !this.#advance(batch)) return;
+      if (!this.#isHeard() || !this.pusher.ready || !this.#advance(batch)) return;
       if (!this.pusher.chat.middleware.hasSay) {
         this.#deliver(batch);
       } else {
         const heard = await hearThrough(this.pusher.chat.middleware, batch.entries, this.pusher.listener);
         const { link } = this.pusher;
-        if (heard.length > 0 && this.pusher.open) {
+        if (heard.length > 0 && this.#isHeard()) {
           link.push(Buffer.concat(heard.map(({ json }) => link.frame(json))));
           this.pusher.chat.counters.delivered += heard.length;
         }
@@ -183,7 +196,7 @@ export class Pusher implements Hearer {
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
       const reader = this.#readers.get(topic);
       this.#readers.delete(topic);
-      if (reader) this.chat.tails.release(reader.tail, reader);
+      reader?.end();
     }
   }
 
@@ -194,7 +207,7 @@ export class Pusher implements Hearer {
   /** Ends it; the link itself is the transport's to close. */
   stop(): void {
     this.#open = false;
-    for (const reader of this.#readers.values()) if (reader) this.chat.tails.release(reader.tail, reader);
+    for (const reader of this.#readers.values()) reader?.end();
     this.#readers.clear();
   }
 
@@ -214,7 +227,7 @@ export class Pusher implements Hearer {
     tail.add(reader);
     const isWanted = this.#open && this.#readers.has(topic) && this.#readers.get(topic) === undefined;
     if (!isWanted) {
-      this.chat.tails.release(tail, reader);
+      reader.end();
       return;
     }
     this.#readers.set(topic, reader);

@@ -48,6 +48,8 @@ export interface SessionsOptions {
 
 /** A live session outlives its last poll by this: until then the next one costs the store nothing. */
 const LINGER = 30_000;
+/** ms. */
+const LATE = 100;
 
 export class Sessions {
   readonly #live = new Map<string, Promise<Live>>();
@@ -228,7 +230,12 @@ export class Sessions {
     for (const session of [...this.#parting.values()]) await this.part(session);
   }
 
-  /** Reads a live session's record again; what changed is told to its hearers. */
+  /** Whoever began to wait for its turn then has waited so long that what is known of its client may be past. */
+  isLate(began: number): boolean {
+    return performance.now() - began > LATE;
+  }
+
+  /** Reads a session's record again; what changed is told to its hearers. */
   async refresh(session: Session): Promise<void> {
     const { told } = session;
     const record = await this.options.store.client(session.id);

@@ -11,6 +11,8 @@ export interface EntryIdParts {
   readonly seq: number;
 }
 
+/** What a cursor has room for: the year 10889. */
+const MOST_MS = 2 ** 48 - 1;
 const PATTERN = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,15})$/;
 
 export function parseEntryId(text: string): EntryIdParts | undefined {
@@ -18,7 +20,7 @@ export function parseEntryId(text: string): EntryIdParts | undefined {
   if (!found) return undefined;
   const ms = Number(found[1]);
   const seq = Number(found[2]);
-  return Number.isSafeInteger(seq) ? { ms, seq } : undefined;
+  return ms <= MOST_MS && Number.isSafeInteger(seq) ? { ms, seq } : undefined;
 }
 
 /** For ids that the store gave: those are well formed, or the store is broken. */

@@ -1,5 +1,5 @@
 import { Feed, type Page } from '../../src/core/feed';
-import { clientTopic, roomTopic, type Topic } from '../../src/core/entry';
+import { clientTopic, presenceTopic, roomTopic, type Topic } from '../../src/core/entry';
 import { pageBody } from '../../src/core/reading';
 import type { EntryId } from '../../src/protocol/entry-id';
 import { cursorOf, placesOf } from '../../src/core/cursors';
@@ -393,4 +393,81 @@ describe('what readers at the same places share', () => {
     expect(pages.map(({ heard }) => heard.length)).toEqual([1, 1]);
     for (const feed of [atBob, atEve]) feed.close();
   });
+});
+
+test('what is withheld from a reader counts for no limit, and is not read for piece by piece', async () => {
+  const chat = await startChat();
+  const [ann, bob] = [await person(chat), await person(chat)];
+  const nobody = { match: { key: 'id', value: 'nobody' } };
+  for (const index of range(0, 600)) await chat.say(ann, 'defaultRoom', index, nobody);
+  for (const text of ['for all', 'the next']) await say(chat, ann, 'defaultRoom', text);
+  const reads = jest.spyOn(chat.store, 'read');
+  const feed = await feedOf(chat, bob);
+  reads.mockClear();
+  const heard = async (): Promise<unknown[]> =>
+    (await feed.next(1)).heard.map(({ json }) => (JSON.parse(json) as { message: unknown }).message);
+  expect(await heard()).toEqual(['for all']);
+  // Its own log and the room's: one entry each, then all there is.
+  expect(reads.mock.calls.length).toBeLessThanOrEqual(8);
+  expect(await heard()).toEqual(['the next']);
+  expect(await heard()).toEqual([]);
+});
+
+describe('who is put out of a room while a read for it waits', () => {
+  /** All turns to read are taken until it is called. */
+  function busy(chat: Chat): () => void {
+    let free = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (free = resolve));
+    for (let turn = 0; turn < 8; turn += 1) void chat.reads.run('10.0.0.1', () => gate);
+    return free;
+  }
+
+  test('is given nothing that was said there since, by a feed', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const late = jest.spyOn(chat.sessions, 'isLate').mockReturnValue(true);
+    const feed = await feedOf(chat, bob);
+    const free = busy(chat);
+    const coming = feed.next(10);
+    await chat.rooms.removeMember(bob.session.id, 'defaultRoom');
+    await say(chat, ann, 'defaultRoom', 'among ourselves');
+    free();
+    expect((await coming).heard).toEqual([]);
+    expect(late).toHaveBeenCalled();
+    feed.close();
+  });
+
+  test('is pushed nothing of it', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const places = await endsFor(chat, bob);
+    await say(chat, ann, 'defaultRoom', 'before');
+    const free = busy(chat);
+    const { link, pusher } = await listen(chat, bob, { places });
+    expect(link.texts).toEqual([]);
+    await chat.rooms.removeMember(bob.session.id, 'defaultRoom');
+    await eventually(() => !pusher.places.has(roomTopic('defaultRoom')));
+    await say(chat, ann, 'defaultRoom', 'among ourselves');
+    free();
+    // Told to it alone, and read in the same way.
+    await chat.tell(bob.session.id, 'that was all');
+    await eventually(() => link.texts.length > 0);
+    expect(link.texts).toEqual(['that was all']);
+  });
+});
+
+test('who comes in again hears who comes and goes there again', async () => {
+  const chat = await startChat();
+  const [ann, bob] = [await person(chat), await person(chat)];
+  const live = await chat.sessions.live(bob.session);
+  const feed = new Feed(chat, { session: live, client: bob, echo: false }, { presence: true, follow: true });
+  await feed.start(new Map());
+  await chat.sessions.listen(live, feed);
+  await chat.rooms.leave(live, bob.connection, 'defaultRoom');
+  await chat.rooms.join(live, bob.connection, 'defaultRoom', { listening: false });
+  await eventually(() => feed.places.has(presenceTopic('defaultRoom')));
+  await chat.rooms.leave(ann.session, ann.connection, 'defaultRoom');
+  await eventually(async () => (await feed.next(10)).heard.some(({ entry }) => entry.isPresence));
+  chat.sessions.detach(live, feed, { held: false, clean: true });
+  feed.close();
 });
