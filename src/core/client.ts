@@ -73,9 +73,13 @@ export class Client {
     return this.session.id;
   }
 
-  /** @throws ChatError message_required, and what Chat.say throws */
-  async say(params: SayParams): Promise<Said> {
+  /**
+   * @param asked what, or how to find that out, which may cost something: only who may say makes us look
+   * @throws ChatError message_required, what `asked` throws and what Chat.say throws
+   */
+  async say(asked: SayParams | (() => Promise<SayParams>)): Promise<Said> {
     this.rates.say(this.id, this.peer.remoteIP);
+    const params = typeof asked === 'function' ? await asked() : asked;
     if (params.message === undefined || params.message === '') throw new ChatError('message_required');
     if (params.key !== undefined && (params.key === '' || characters(params.key) > KEY_LENGTH)) {
       throw new ChatError('invalid_parameter', `key must have 1 to ${String(KEY_LENGTH)} characters`);

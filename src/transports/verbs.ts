@@ -21,9 +21,10 @@ export type Verb = (context: VerbContext, params: Arguments) => unknown;
 export const verbs: ReadonlyMap<string, Verb> = new Map<string, Verb>([
   [
     'say',
-    async ({ client }, params) => {
+    ({ client }, params) => {
       const { words } = params;
-      return client.say(sayingOf(params, words instanceof SaidWords ? await addressed(client, words) : params));
+      if (!(words instanceof SaidWords)) return client.say(sayingOf(params, params));
+      return client.say(async () => sayingOf(params, await addressed(client, words)));
     },
   ],
   [

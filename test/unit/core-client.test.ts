@@ -13,6 +13,8 @@ import type { Chat } from '../../src/core/chat';
 import { BEGINNING } from '../../src/protocol/entry-id';
 import { asChatError, ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
+import { SaidWords } from '../../src/transports/request';
+import { verbs } from '../../src/transports/verbs';
 import { nextMillisecond } from '../contract/store/given';
 import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
@@ -42,6 +44,20 @@ describe('what a client may ask for', () => {
     await ann.roomAdd('kitchen');
     expect((await ann.say({ message: 'hello', room: 'kitchen' })).room).toBe('kitchen');
     await expect(ann.say({ message: 'x', room: 'no room' })).rejects.toMatchObject({ code: 'invalid_room_name' });
+  });
+
+  test('say by TCP: the store is asked for a room by who may say only', async () => {
+    const chat = await startChat();
+    const ann = await clientOf(chat, undefined, new Rates({ ...noRates, saysPerSecond: 1 }, () => 0));
+    const asked = jest.spyOn(chat.store, 'roomExists');
+    const context = { client: ann, cameWith: () => false, details: () => ({}), documentation: () => ({}) };
+    const words = new SaidWords('nosuchroom', 'x', 'nosuchroom x');
+    for (const nth of [1, 2]) {
+      await verbs.get('say')!(context, { words });
+      expect(asked).toHaveBeenCalledTimes(nth);
+    }
+    await expect(verbs.get('say')!(context, { words })).rejects.toMatchObject({ code: 'too_many_requests' });
+    expect(asked).toHaveBeenCalledTimes(2);
   });
 
   test.each([
