@@ -526,6 +526,22 @@ describe.each(storeSettings)('on %s', (_name, settings) => {
       expect((await whoIs({ ...browser, 'X-Chat': '1' })).status).toBe(200);
     });
 
+    test("an action of one's own reads what it is given each time, be it named as a poll is and the same", async () => {
+      let made = 0;
+      const inputs = z.object({ method: z.string(), nth: z.number().default(() => (made += 1)) });
+      const count = defineAction({
+        name: 'count',
+        description: 'counts',
+        inputs,
+        safe: true,
+        run: ({ params }) => params,
+      });
+      const server = await start({}, { actions: [count] });
+      for (const nth of [1, 2, 3]) {
+        expect((await ask(server, '/api/count?method=messages')).body).toMatchObject({ method: 'messages', nth });
+      }
+    });
+
     test("an action of one's own is not run for a page of another site, unless it says that it changes nothing", async () => {
       const ran: string[] = [];
       const [order, look] = ['order', 'look'].map((name) =>

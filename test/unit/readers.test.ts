@@ -382,6 +382,24 @@ describe('what readers at the same places share', () => {
     reads.mockRestore();
   });
 
+  test('is not made by a reader that loses a room while it is read', async () => {
+    const chat = await startChat();
+    const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];
+    for (const { session, connection } of [bob, eve])
+      await chat.rooms.join(session, connection, 'kitchen', { listening: false });
+    const now = await endsFor(chat, eve);
+    // Nobody follows the room yet: what the feeds begin behind has to be read.
+    await say(chat, ann, 'defaultRoom', 'x');
+    const [atBob, atEve] = [await feedOf(chat, bob, now, true), await feedOf(chat, eve, now, true)];
+    const coming = [atBob.next(50), atEve.next(50)];
+    expect(coming).toEqual([expect.any(Promise), expect.any(Promise)]);
+    atBob.roomRemoved('kitchen');
+    const [bobs, eves] = await Promise.all(coming);
+    expect([bobs, eves].map((page) => page?.heard.length)).toEqual([1, 1]);
+    expect(eves?.places).toEqual(await endsFor(chat, eve));
+    for (const feed of [atBob, atEve]) feed.close();
+  });
+
   test('is nothing once a hook looks at each hearer', async () => {
     const chat = await startChat({ middleware: [{ name: 'each', say: (_connection, _room, payload) => payload }] });
     const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];

@@ -112,7 +112,7 @@ class Door<Api> {
       // What comes over a connection that a proxy kept is answered still; the next request goes to another node.
       if (this.options.draining()) response.shouldKeepAlive = false;
       const body = request.method === 'POST' ? readBody(request, bodyBytes) : undefined;
-      const params = paramsOf(request, body instanceof Promise ? await body : body);
+      const params = paramsOf(request, body instanceof Promise ? await body : body, nameOf === chatName);
       const action = actions.find(nameOf(params), 'web');
       const chatting = action.name === 'chat';
       // Before anybody is made a client, and a member of the default room.
@@ -181,15 +181,18 @@ function pathOf({ url = '' }: IncomingMessage): string {
   return url.split('?', 1)[0] ?? '';
 }
 
-/** What the last poll asked for. */
+/** What the last poll asked for; frozen, so that the chat action reads it once as well. */
 let asked: { readonly url: string; readonly params: Params } | undefined;
 
-/** What the request asks for: its body before its query, and what an EventSource, which has neither, says by headers. */
-function paramsOf(request: IncomingMessage, body: unknown): Params {
+/**
+ * What the request asks for: its body before its query, and what an EventSource, which has neither, says by headers.
+ * @param chatting at `/chat`: an action of an application reads what it is given each time, and may make it anew
+ */
+function paramsOf(request: IncomingMessage, body: unknown, chatting: boolean): Params {
   const { accept } = request.headers;
   const lastEventId = request.headers['last-event-id'];
   const { url = '' } = request;
-  const isPlain = request.method === 'GET' && lastEventId === undefined && (accept ?? '*/*') === '*/*';
+  const isPlain = chatting && request.method === 'GET' && lastEventId === undefined && (accept ?? '*/*') === '*/*';
   // Those who poll a room come back together, with the same cursor in the same words.
   if (isPlain && url === asked?.url) return asked.params;
   const params = queryParams(request);
