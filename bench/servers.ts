@@ -211,7 +211,9 @@ function pinned(command: string, args: readonly string[], env: Record<string, st
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   // nginx' workers would outlive it.
-  for (const { pid } of running) if (pid !== undefined) for (const one of family(pid)) process.kill(one, 'SIGKILL');
+  for (const { pid, exitCode, signalCode } of running)
+    if (pid !== undefined && (exitCode ?? signalCode) === null)
+      for (const one of family(pid)) process.kill(one, 'SIGKILL');
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 

@@ -391,12 +391,11 @@ describe('what readers at the same places share', () => {
     // Nobody follows the room yet: what the feeds begin behind has to be read.
     await say(chat, ann, 'defaultRoom', 'x');
     const [atBob, atEve] = [await feedOf(chat, bob, now, true), await feedOf(chat, eve, now, true)];
-    const coming = [atBob.next(50), atEve.next(50)];
-    expect(coming).toEqual([expect.any(Promise), expect.any(Promise)]);
+    const coming = Promise.all([atBob, atEve].map(async (feed) => feed.next(50)));
     atBob.roomRemoved('kitchen');
-    const [bobs, eves] = await Promise.all(coming);
-    expect([bobs, eves].map((page) => page?.heard.length)).toEqual([1, 1]);
-    expect(eves?.places).toEqual(await endsFor(chat, eve));
+    const pages = await coming;
+    expect(pages.map(({ heard }) => heard.length)).toEqual([1, 1]);
+    expect(pages[1]?.places).toEqual(await endsFor(chat, eve));
     for (const feed of [atBob, atEve]) feed.close();
   });
 

@@ -204,7 +204,8 @@ class Answer {
 class WaitingPoll implements Parked, Sleeper {
   seat = -1;
   #over = false;
-  #looking = false;
+  /** Where the feed stood before what is being read for it; undefined while nothing is. */
+  #before: Places | undefined;
   #again = false;
 
   constructor(
@@ -215,12 +216,13 @@ class WaitingPoll implements Parked, Sleeper {
 
   wake(): void {
     const { feed } = this.answer;
-    if (this.#looking) this.#again = true;
+    if (this.#before) this.#again = true;
     else if (!this.#over && !(feed.open && feed.atHead)) this.#look();
   }
 
   finish(why: 'time' | 'superseded' | 'shutdown'): void {
-    const { places } = this.answer.feed;
+    // What is being read may have moved the feed already, and goes out with nobody's answer now.
+    const places = this.#before ?? this.answer.feed.places;
     if (this.end()) this.#send(new Page([], [], places, places), why === 'superseded');
   }
 
@@ -245,6 +247,7 @@ class WaitingPoll implements Parked, Sleeper {
     const page = feed.next(reading.limit);
     if (page instanceof Promise) {
       this.#again = false;
+      this.#before = feed.places;
       this.#wait(page).catch((error: unknown) => this.#fail(error));
     } else if (this.end()) {
       this.#send(page, false);
@@ -253,9 +256,8 @@ class WaitingPoll implements Parked, Sleeper {
 
   /** The log has to be read, or hooks are to be asked. */
   async #wait(coming: Promise<Page>): Promise<void> {
-    this.#looking = true;
     const page = await coming;
-    this.#looking = false;
+    this.#before = undefined;
     if (!page.isEmpty) {
       if (this.end()) await this.answer.send(page);
     } else if (this.#again && !this.#over) {
