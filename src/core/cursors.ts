@@ -53,14 +53,13 @@ export function placesOf(
     return places;
   }
   const marked = decoded(after);
+  // In the order in which they are most likely; who has found all of them need not ask for the marks of the rest.
   const take = (topic: Topic): void => {
-    const place = marked.get(tokens.mark(topic));
+    const place = places.size < marked.size ? marked.get(tokens.mark(topic)) : undefined;
     if (place !== undefined) places.set(topic, place);
   };
+  for (const room of session.rooms.keys()) take(roomTopic(room));
   take(clientTopic(session.id));
-  for (const room of session.rooms.keys()) {
-    take(roomTopic(room));
-    take(presenceTopic(room));
-  }
+  for (const room of session.rooms.keys()) take(presenceTopic(room));
   return places;
 }

@@ -65,12 +65,14 @@ class Track implements Reader {
   }
 }
 
+const NOWHERE: readonly Track[] = [];
+
 /** What one answer may weigh, so that no client's backlog fills the memory: the rest comes with the next. */
 const PAGE_BYTES = 1024 * 1024;
 
 export class Feed implements Hearer {
-  /** A list: most clients hear two logs, and few more than fifty. */
-  #tracks: Track[] = [];
+  /** A list: most clients hear two logs, and few more than fifty. Made anew with every change, of just that length. */
+  #tracks: readonly Track[] = NOWHERE;
   #removed: Set<Topic> | undefined;
   #open = true;
   /** It has read past something since it began, be it that nothing of it was for this client. */
@@ -78,12 +80,18 @@ export class Feed implements Hearer {
   /** Woken when there may be more, or when it is over. */
   sleeper: Sleeper | undefined;
 
-  /** @param follow stay at the logs' live ends, and be woken; otherwise the logs are read once */
+  readonly presence: boolean;
+  /** Stays at the logs' live ends, and is woken; otherwise the logs are read once. */
+  readonly follow: boolean;
+
   constructor(
     readonly chat: Chat,
     readonly listener: Listener,
-    readonly options: { readonly presence: boolean; readonly follow: boolean },
-  ) {}
+    options: { readonly presence: boolean; readonly follow: boolean },
+  ) {
+    this.presence = options.presence;
+    this.follow = options.follow;
+  }
 
   get open(): boolean {
     return this.#open;
@@ -99,8 +107,8 @@ export class Feed implements Hearer {
     if (!this.#trackWarm(own, ownPlace)) starts.push(this.#track(own, { place: ownPlace, loss: undefined }));
     for (const [room, { floor }] of session.rooms) {
       const topic = roomTopic(room);
-      const given = places.get(topic);
-      const known = given !== undefined && compareEntryIds(given, floor) >= 0 && !this.options.presence;
+      const given = places.get(topic) ?? (session.revived ? undefined : floor);
+      const known = given !== undefined && compareEntryIds(given, floor) >= 0 && !this.presence;
       if (!known || !this.#trackWarm(topic, given)) starts.push(this.#trackRoom(room, places));
     }
     return starts.length > 0 ? Promise.all(starts) : undefined;
@@ -157,7 +165,7 @@ export class Feed implements Hearer {
     if (!this.#open) return;
     this.#open = false;
     for (const track of this.#tracks) this.#letGo(track);
-    this.#tracks = [];
+    this.#tracks = NOWHERE;
     this.wake();
   }
 
@@ -169,19 +177,18 @@ export class Feed implements Hearer {
 
   #trackWarm(topic: Topic, place: EntryId): boolean {
     const { tails } = this.chat;
-    const { follow } = this.options;
-    const tail = follow ? tails.acquireWarm(topic) : tails.warm(topic);
+    const tail = this.follow ? tails.acquireWarm(topic) : tails.warm(topic);
     if (!tail) return false;
     const track = new Track(this, topic, tail, place, undefined);
-    if (follow) tail.add(track);
-    this.#tracks.push(track);
+    if (this.follow) tail.add(track);
+    this.#tracks = this.#tracks.concat(track);
     return true;
   }
 
   async #trackRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const topic = roomTopic(room);
     await this.#track(topic, await this.chat.placeIn(this.listener.session, room, places.get(topic)));
-    if (!this.options.presence) return;
+    if (!this.presence) return;
     const presence = presenceTopic(room);
     const place = await this.chat.presencePlaceIn(this.listener.session, room, places.get(presence));
     await this.#track(presence, { place, loss: undefined });
@@ -189,21 +196,20 @@ export class Feed implements Hearer {
 
   async #track(topic: Topic, start: Start): Promise<void> {
     const { tails } = this.chat;
-    const { follow } = this.options;
-    const tail = follow ? await tails.acquire(topic) : tails.warm(topic);
+    const tail = this.follow ? await tails.acquire(topic) : tails.warm(topic);
     // Two may be under way for one log.
     if (!this.#open || this.#removed?.has(topic) || this.#hasTrack(topic)) {
-      if (follow && tail) tails.release(tail);
+      if (this.follow && tail) tails.release(tail);
       return;
     }
     const track = new Track(this, topic, tail, start.place, start.loss);
-    if (follow) tail?.add(track);
-    this.#tracks.push(track);
+    if (this.follow) tail?.add(track);
+    this.#tracks = this.#tracks.concat(track);
   }
 
   /** A tail that was only looked at, because others follow it, is theirs. */
   #letGo(track: Track): void {
-    if (track.tail && this.options.follow) this.chat.tails.release(track.tail, track);
+    if (track.tail && this.follow) this.chat.tails.release(track.tail, track);
   }
 
   /**
@@ -239,8 +245,7 @@ export class Feed implements Hearer {
    */
   #sharedRead(tracks: readonly Track[], batches: readonly Batch[], limit: number): Page | undefined {
     // A room may have come or gone meanwhile.
-    const same = tracks.length === this.#tracks.length && tracks.every((track, index) => track === this.#tracks[index]);
-    if (!same || this.chat.middleware.hasSay) return undefined;
+    if (tracks !== this.#tracks || this.chat.middleware.hasSay) return undefined;
     let growing: { readonly track: Track; readonly batch: Batch } | undefined;
     let others = '';
     for (const [index, track] of tracks.entries()) {
@@ -285,7 +290,7 @@ export class Feed implements Hearer {
   async #read(limit: number): Promise<Page> {
     // Once all of it was withheld, likely more is.
     for (let most = limit; ; most = BATCH_ENTRIES) {
-      const tracks = [...this.#tracks];
+      const tracks = this.#tracks;
       const began = performance.now();
       const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, most)));
       if (this.chat.sessions.isLate(began)) await this.chat.sessions.refresh(this.listener.session);

@@ -138,9 +138,13 @@ class PushReader implements Reader {
   }
 }
 
+const NOBODY: readonly PushReader[] = [];
+
 export class Pusher implements Hearer {
-  /** Undefined while its tail is under way: a room that is left while it is being joined is not followed for ever. */
-  readonly #readers = new Map<Topic, PushReader | undefined>();
+  /** A list, made anew with every change: most links have two, and there may be a hundred thousand links. */
+  #readers: readonly PushReader[] = NOBODY;
+  /** Whose tails are under way: a room that is left while it is being joined is not followed for ever. */
+  #coming: Set<Topic> | undefined;
   #open = true;
 
   constructor(
@@ -170,13 +174,13 @@ export class Pusher implements Hearer {
 
   /** The peer has taken what it was sent. */
   drained(): void {
-    for (const reader of this.#readers.values()) reader?.wake();
+    for (const reader of this.#readers) reader.wake();
   }
 
   /** Everything up to here was pushed. */
   get places(): ReadonlyMap<Topic, EntryId> {
     const places = new Map<Topic, EntryId>();
-    for (const [topic, reader] of this.#readers) if (reader) places.set(topic, reader.place);
+    for (const { tail, place } of this.#readers) places.set(tail.topic, place);
     return places;
   }
 
@@ -185,7 +189,7 @@ export class Pusher implements Hearer {
   }
 
   roomAdded(room: string, heard: HeardRoom): void {
-    if (this.#readers.has(roomTopic(room))) return;
+    if (this.#follows(roomTopic(room))) return;
     this.#followRoom(room, floorsOf(room, heard)).catch((error: unknown) => {
       this.chat.logger.warn({ err: error, room }, 'a room could not be followed for a link');
       this.link.cutOff('a room cannot be followed');
@@ -194,9 +198,11 @@ export class Pusher implements Hearer {
 
   roomRemoved(room: string): void {
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
-      const reader = this.#readers.get(topic);
-      this.#readers.delete(topic);
-      reader?.end();
+      this.#coming?.delete(topic);
+      const reader = this.#readers.find(({ tail }) => tail.topic === topic);
+      if (!reader) continue;
+      this.#readers = this.#readers.filter((other) => other !== reader);
+      reader.end();
     }
   }
 
@@ -207,8 +213,13 @@ export class Pusher implements Hearer {
   /** Ends it; the link itself is the transport's to close. */
   stop(): void {
     this.#open = false;
-    for (const reader of this.#readers.values()) reader?.end();
-    this.#readers.clear();
+    for (const reader of this.#readers) reader.end();
+    this.#readers = NOBODY;
+    this.#coming = undefined;
+  }
+
+  #follows(topic: Topic): boolean {
+    return this.#coming?.has(topic) === true || this.#readers.some(({ tail }) => tail.topic === topic);
   }
 
   async #followRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
@@ -221,16 +232,17 @@ export class Pusher implements Hearer {
   }
 
   async #follow(topic: Topic, start: Start): Promise<void> {
-    if (!this.#readers.has(topic)) this.#readers.set(topic, undefined);
+    if (!this.#follows(topic)) (this.#coming ??= new Set()).add(topic);
     const tail = await this.chat.tails.acquire(topic);
     const reader = new PushReader(tail, this, start);
     tail.add(reader);
-    const isWanted = this.#open && this.#readers.has(topic) && this.#readers.get(topic) === undefined;
+    const isWanted = this.#open && this.#coming?.delete(topic);
+    if (this.#coming?.size === 0) this.#coming = undefined;
     if (!isWanted) {
       reader.end();
       return;
     }
-    this.#readers.set(topic, reader);
+    this.#readers = this.#readers.concat(reader);
     reader.wake();
   }
 }

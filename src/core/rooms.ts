@@ -145,10 +145,9 @@ export class Rooms {
     }
     // A member that asks to listen is one still.
     const heard = heardAs(entered);
-    // A place of its own, so that a client that was revived is told of its former rooms and not of this one. Who listened
-    // here goes on where it was.
-    const places = revived || session.rooms.has(room) ? {} : { places: new Map([[roomTopic(room), heard.floor]]) };
-    return this.#settle(session, room, heard, { ...places, ...current });
+    // Who listened here goes on where it was.
+    const place = revived || session.rooms.has(room) ? {} : placeOfItsOwn(session, room, heard);
+    return this.#settle(session, room, heard, { ...place, ...current });
   }
 
   /**
@@ -343,7 +342,7 @@ export class Rooms {
       throw new ChatError('room_not_found');
     }
     const heard = heardAs(joined.membership);
-    await this.#settle(session, room, heard, isNew ? { places: new Map([[roomTopic(room), heard.floor]]) } : {});
+    await this.#settle(session, room, heard, isNew ? placeOfItsOwn(session, room, heard) : {});
   }
 
   /** Takes a client of any node out of a room. */
@@ -454,6 +453,14 @@ export class Rooms {
       await this.options.middleware.gone(this.options.connection(session, absentPeer(client)).connection, room);
     }
   }
+}
+
+/**
+ * A client that was revived is told of what it has lost in the rooms that it has no place in: not of one that it comes
+ * into only now. All others go on where they came in when they have no place.
+ */
+function placeOfItsOwn(session: Session, room: string, { floor }: HeardRoom): ClientChange {
+  return session.revived ? { places: new Map([[roomTopic(room), floor]]) } : {};
 }
 
 /** A join that is under way, for a record. */

@@ -52,9 +52,9 @@ const LINGER = 30_000;
 const LATE = 100;
 
 export class Sessions {
-  readonly #live = new Map<string, Promise<Live>>();
-  /** The same, once they are up: for those who must not wait. */
   readonly #up = new Map<string, Live>();
+  /** Those that are being brought up. */
+  readonly #coming = new Map<string, Promise<Live>>();
   /** To be let go of: the node's lease in a room would hold them for as long as it holds anybody there. */
   readonly #parting = new Map<string, Session>();
   readonly #timer: NodeJS.Timeout;
@@ -169,7 +169,8 @@ export class Sessions {
 
   #add(live: Live, hearer: Hearer): Session {
     live.idleSince = undefined;
-    live.session.hearers = [...live.session.hearers, hearer];
+    // `concat` makes room for as many as there are; a spread would for sixteen more.
+    live.session.hearers = live.session.hearers.concat(hearer);
     return live.session;
   }
 
@@ -261,16 +262,18 @@ export class Sessions {
       if (live.tail) this.options.tails.release(live.tail);
     }
     this.#up.clear();
-    this.#live.clear();
+    this.#coming.clear();
   }
 
   #goLive(session: Session): Promise<Live> {
-    const known = this.#live.get(session.id);
+    const { id } = session;
+    const up = this.#up.get(id);
+    if (up) return Promise.resolve(up);
+    const known = this.#coming.get(id);
     if (known) return known;
-    const going = this.#bringUp(session);
-    this.#live.set(session.id, going);
-    going.catch(() => this.#live.delete(session.id));
-    return going;
+    const coming = this.#bringUp(session).finally(() => this.#coming.delete(id));
+    this.#coming.set(id, coming);
+    return coming;
   }
 
   async #bringUp(session: Session): Promise<Live> {
@@ -319,7 +322,6 @@ export class Sessions {
     for (const [id, live] of this.#up) {
       if (live.idleSince === undefined || live.grace || now - live.idleSince < LINGER) continue;
       this.#up.delete(id);
-      this.#live.delete(id);
       this.#letGo(live);
     }
   }

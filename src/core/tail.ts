@@ -41,10 +41,22 @@ export async function readBatch(store: Store, topic: Topic, after: EntryId, limi
   return new Batch(entries, loss, last?.id ?? place, last !== undefined && last.id !== slice.state?.last);
 }
 
+/** The same for all tails of a node. */
+export interface TailOptions {
+  readonly store: Store;
+  readonly logger: Logger;
+  readonly reads: ReadTurns;
+  /** ms that the ring may hold an entry: the message TTL, 0 for no limit. */
+  readonly keepMs: number;
+}
+
+const SILENT: LogEntry[] = [];
+
 type Batches = Map<EntryId, Batch | Promise<Batch>>;
 
 export class Tail implements Follower {
-  #ring: LogEntry[] = [];
+  /** Replaced where it is `SILENT`: most logs are a client's own, in which nothing is ever said. */
+  #ring = SILENT;
   #ringLength = 0;
   /** The place right before the ring's first entry. */
   #start: EntryId = BEGINNING;
@@ -59,13 +71,9 @@ export class Tail implements Follower {
   #catchingUp = false;
   #again = false;
 
-  /** @param keepMs how long the ring may hold an entry: the message TTL, 0 for no limit */
   constructor(
     readonly topic: Topic,
-    readonly store: Store,
-    readonly keepMs: number,
-    readonly logger: Logger,
-    readonly reads: ReadTurns,
+    readonly options: TailOptions,
   ) {}
 
   get last(): EntryId {
@@ -86,7 +94,7 @@ export class Tail implements Follower {
 
   /** To be called once followed: from then on, what the ring does not know of is found by the chain. */
   async start(): Promise<void> {
-    const { state } = await this.store.read(this.topic, BEGINNING, 0);
+    const { state } = await this.options.store.read(this.topic, BEGINNING, 0);
     // An announcement may have come first and have started the ring already.
     if (this.#last === BEGINNING) this.#restart(state?.last ?? BEGINNING);
   }
@@ -119,7 +127,7 @@ export class Tail implements Follower {
   }
 
   #fromStore(after: EntryId, address: string, batches: Batches): Promise<Batch> {
-    const reading = this.reads.run(address, () => readBatch(this.store, this.topic, after));
+    const reading = this.options.reads.run(address, () => readBatch(this.options.store, this.topic, after));
     reading.then(
       (batch) => {
         // Kept for those who come in the same wave and no longer: it may hold 512 entries that the ring does not.
@@ -167,10 +175,10 @@ export class Tail implements Follower {
       this.#again = false;
       let batch: Batch;
       try {
-        batch = await readBatch(this.store, this.topic, this.#last);
+        batch = await readBatch(this.options.store, this.topic, this.#last);
       } catch (error) {
         // The next head check, or the link's coming back, tries again; the readers keep their places.
-        this.logger.debug({ topic: this.topic, err: error }, 'a log could not be read');
+        this.options.logger.debug({ topic: this.topic, err: error }, 'a log could not be read');
         continue;
       }
       const goOn = batch.entries[0]?.prev ?? batch.end;
@@ -185,7 +193,8 @@ export class Tail implements Follower {
   }
 
   #push(entry: LogEntry): void {
-    this.#ring.push(entry);
+    if (this.#ring === SILENT) this.#ring = [entry];
+    else this.#ring.push(entry);
     this.#ringLength += lengthOf(entry);
     this.#last = entry.id;
     this.#batches = undefined;
@@ -216,15 +225,16 @@ export class Tail implements Follower {
   }
 
   #forgetOld(): void {
-    if (this.keepMs === 0) return;
-    const oldest = performance.now() - this.keepMs;
+    const { keepMs } = this.options;
+    if (keepMs === 0) return;
+    const oldest = performance.now() - keepMs;
     let count = 0;
     while ((this.#ring[count]?.receivedAt ?? Infinity) < oldest) count += 1;
     if (count > 0) this.#drop(count);
   }
 
   #restart(at: EntryId): void {
-    this.#ring = [];
+    this.#ring = SILENT;
     this.#ringLength = 0;
     this.#start = at;
     this.#startSeq = entryIdParts(at).seq;

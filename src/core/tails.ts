@@ -1,17 +1,9 @@
 /** The tails of this node: one per log that somebody follows here, kept warm a while after the last reader went. */
 import { BEGINNING, entryIdParts } from '../protocol/entry-id';
 import { topicSubject, type Topic } from './entry';
-import type { Logger } from './logger';
-import type { ReadTurns } from './read-turns';
-import type { Store } from './store';
-import { Tail, type Reader, type Watcher } from './tail';
+import { Tail, type Reader, type TailOptions, type Watcher } from './tail';
 
-export interface TailsOptions {
-  readonly store: Store;
-  readonly logger: Logger;
-  readonly reads: ReadTurns;
-  /** ms, the message TTL. */
-  readonly keepMs: number;
+export interface TailsOptions extends TailOptions {
   /** ms that a tail outlives its last reader: the time in which a long-poll comes back. */
   readonly lingerMs?: number;
   /** ms between looks at every log's end, for announcements that never came. */
@@ -28,7 +20,8 @@ export interface RoomActivity {
 
 interface Held {
   readonly tail: Tail;
-  readonly ready: Promise<Tail>;
+  /** Resolves when it is followed; undefined once it is. */
+  ready: Promise<void> | undefined;
   unfollow: (() => void) | undefined;
   /** By the steady clock; undefined while it has readers. */
   idleSince: number | undefined;
@@ -93,11 +86,12 @@ export class Tails {
     held.idleSince = undefined;
     if (watcher) held.tail.watcher = watcher;
     try {
-      return await held.ready;
+      await held.ready;
     } catch (error) {
       this.#release(held);
       throw error;
     }
+    return held.tail;
   }
 
   release(tail: Tail, reader?: Reader): void {
@@ -148,17 +142,17 @@ export class Tails {
   }
 
   #follow(topic: Topic): Held {
-    const { store, keepMs, logger, reads } = this.options;
-    const tail = new Tail(topic, store, keepMs, logger, reads);
+    const tail = new Tail(topic, this.options);
     const held: Held = {
       tail,
-      ready: this.#start(tail, (unfollow) => (held.unfollow = unfollow)),
+      ready: undefined,
       unfollow: undefined,
       idleSince: undefined,
       uses: 0,
       asked: false,
       lookedAt: undefined,
     };
+    held.ready = this.#start(held);
     // A failed start is not kept: the next reader tries anew. Whoever waits is told by `ready` itself.
     held.ready.catch(() => {
       if (this.#held.get(topic) === held) this.#held.delete(topic);
@@ -166,7 +160,8 @@ export class Tails {
     return held;
   }
 
-  async #start(tail: Tail, followed: (unfollow: () => void) => void): Promise<Tail> {
+  async #start(held: Held): Promise<void> {
+    const { tail } = held;
     const unfollow = await this.options.store.follow(tail.topic, tail);
     try {
       await tail.start();
@@ -174,9 +169,9 @@ export class Tails {
       unfollow();
       throw error;
     }
+    held.ready = undefined;
     if (this.#closed) unfollow();
-    else followed(unfollow);
-    return tail;
+    else held.unfollow = unfollow;
   }
 
   #round(turn: number): void {

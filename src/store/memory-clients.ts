@@ -42,7 +42,8 @@ export class MemoryClients {
     if (!stored) return undefined;
     const { version, connectedAt, revived, room, rooms, places, generation, pending } = stored;
     const attributes = stored.attributes.size > 0 ? parsed(stored.attributes) : NONE;
-    return { version, connectedAt, revived, room, rooms, attributes, places, pending: { generation, places: pending } };
+    const undelivered = generation === 0 ? NEVER_ANSWERED : { generation, places: pending };
+    return { version, connectedAt, revived, room, rooms, attributes, places, pending: undelivered };
   }
 
   /** @throws ChatError not_in_room, too_many_rooms, store_full */
@@ -186,6 +187,8 @@ function apply(change: ClientChange, stored: StoredClient): void {
 }
 
 const NONE: ReadonlyMap<never, never> = new Map<never, never>();
+/** Most clients keep no place here. */
+const NEVER_ANSWERED: ClientRecord['pending'] = { generation: 0, places: NONE };
 
 function parsed(attributes: ReadonlyMap<string, string>): Map<string, unknown> {
   return new Map([...attributes].map(([key, json]) => [key, JSON.parse(json)]));

@@ -31,6 +31,8 @@ import { MemoryRoom } from './memory-room';
 /** What each costs, about: a room, a remembered key. */
 const COST = { room: 3000, once: 400 } as const;
 
+const NOBODY: readonly Follower[] = [];
+
 /** How often what has expired is let go of, so that memory comes back also when nobody asks. */
 const TIDY_EVERY = 1000;
 
@@ -38,7 +40,8 @@ export class MemoryStore implements Store {
   readonly #rooms = new Map<string, MemoryRoom>();
   readonly #once = new Map<string, { readonly id: EntryId; readonly until: number }>();
   readonly #nodes = new Map<string, { readonly record: string; readonly until: number }>();
-  readonly #followers = new Map<Topic, Set<Follower>>();
+  /** Lists, made anew with every change: most logs have one follower, and a Set of one weighs four times as much. */
+  readonly #followers = new Map<Topic, readonly Follower[]>();
   readonly #budget: Budget;
   readonly #clients: MemoryClients;
   #secret: Omit<KeptSecret, 'now'> | undefined;
@@ -116,12 +119,11 @@ export class MemoryStore implements Store {
   }
 
   follow(topic: Topic, follower: Follower): Promise<() => void> {
-    const followers = this.#followers.get(topic) ?? new Set();
-    this.#followers.set(topic, followers);
-    followers.add(follower);
+    this.#followers.set(topic, (this.#followers.get(topic) ?? NOBODY).concat(follower));
     return Promise.resolve(() => {
-      followers.delete(follower);
-      if (followers.size === 0 && this.#followers.get(topic) === followers) this.#followers.delete(topic);
+      const others = (this.#followers.get(topic) ?? NOBODY).filter((other) => other !== follower);
+      if (others.length > 0) this.#followers.set(topic, others);
+      else this.#followers.delete(topic);
     });
   }
 
@@ -293,15 +295,11 @@ export class MemoryStore implements Store {
   }
 
   #announce(topic: Topic, entry: Entry): void {
-    const followers = this.#followers.get(topic);
-    if (!followers) return;
-    for (const follower of [...followers]) follower.entry(entry);
+    for (const follower of this.#followers.get(topic) ?? NOBODY) follower.entry(entry);
   }
 
   #changed(id: string, version: number): void {
-    const followers = this.#followers.get(clientTopic(id));
-    if (!followers) return;
-    for (const follower of [...followers]) follower.changed(version);
+    for (const follower of this.#followers.get(clientTopic(id)) ?? NOBODY) follower.changed(version);
   }
 
   #tidy(): void {

@@ -111,7 +111,7 @@ export class Admission {
 
   /** Counts the socket until it closes, or refuses it. */
   #admits(socket: Socket, perAddress: number, farewell: (error: ChatError) => string): boolean {
-    socket.on('error', destroyIt);
+    destroyOnError(socket);
     const { connections } = this.limits;
     const address = networkOf(socket.remoteAddress ?? '');
     const full = connections > 0 && this.#open >= connections;
@@ -181,7 +181,11 @@ export class Admission {
   }
 }
 
-/** As a listener: one for all sockets. */
-export function destroyIt(this: Duplex): void {
+/** An error ends the socket; said once, whichever of its owners say it. */
+export function destroyOnError(socket: Duplex): void {
+  if (!socket.listeners('error').includes(destroyIt)) socket.on('error', destroyIt);
+}
+
+function destroyIt(this: Duplex): void {
   this.destroy();
 }

@@ -27,13 +27,13 @@ export class Heartbeat {
     readonly pulse: Pulse,
     now: number,
   ) {
-    this.#heardAt = now;
-    this.#pingedAt = now;
+    this.#heardAt = whole(now);
+    this.#pingedAt = whole(now);
   }
 
   /** Whatever comes in is an answer. */
   heard(now: number): void {
-    this.#heardAt = now;
+    this.#heardAt = whole(now);
     this.#awaited = undefined;
   }
 
@@ -63,7 +63,12 @@ export class Heartbeat {
   }
 
   #await(now: number): void {
-    this.#pingedAt = now;
+    this.#pingedAt = whole(now);
     this.#awaited = this.pulse.progress;
   }
+}
+
+/** A fraction would be an object of its own, of which there may be two hundred thousand. */
+function whole(ms: number): number {
+  return Math.floor(ms);
 }

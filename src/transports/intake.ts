@@ -33,7 +33,7 @@ class Inlet {
   constructor(
     readonly socket: Watched,
     readonly address: string,
-    readonly parse: readonly Listener[],
+    readonly parse: Listener,
     readonly end: readonly Listener[],
     /** Another listener of the parser's. */
     readonly mark: Listener | undefined,
@@ -41,7 +41,7 @@ class Inlet {
 
   /** False when the connection was closed by that, or is somebody else's. */
   give(bytes: Buffer): boolean {
-    for (const listener of this.parse) listener.call(this.socket, bytes);
+    this.parse.call(this.socket, bytes);
     if (!this.isOver()) return true;
     // Nobody told us of the new owner: the parser's listener is to get nothing more, and what waits has nowhere to go.
     if (this.socket[INLET] === this) letGo(this.socket);
@@ -84,10 +84,20 @@ export function takeTurns(socket: Socket, parser?: 'http'): void {
   const [mark] = parser === 'http' ? (socket.listeners('drain') as Listener[]) : [];
   const parse = socket.listeners('data') as Listener[];
   const end = socket.listeners('end') as Listener[];
+  // Not all of them in one call: that makes a hash table of what listens to the socket, at 700 bytes for each.
   for (const listener of parse) socket.off('data', listener);
   for (const listener of end) socket.off('end', listener);
-  (socket as Watched)[INLET] = new Inlet(socket, networkOf(socket.remoteAddress ?? ''), parse, end, mark);
+  (socket as Watched)[INLET] = new Inlet(socket, networkOf(socket.remoteAddress ?? ''), asOne(parse), end, mark);
   socket.on('data', onData).on('end', onEnd).on('resume', onResume);
+}
+
+/** Most often it is one, and a list weighs more than what is in it. */
+function asOne(listeners: readonly Listener[]): Listener {
+  const [only] = listeners;
+  if (only && listeners.length === 1) return only;
+  return function (this: Socket, ...given) {
+    for (const listener of listeners) listener.apply(this, given);
+  };
 }
 
 function onData(this: Watched, chunk: Buffer): void {

@@ -2,7 +2,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { asChatError, type ChatError } from '../protocol/errors';
-import { destroyIt, type Admission } from './admission';
+import { destroyOnError, type Admission } from './admission';
 import type { ConversationOptions } from './conversation';
 import { takeTurns } from './intake';
 import type { BufferLimits } from './link';
@@ -73,7 +73,7 @@ export class TcpDoor<Api> {
 
   #accept(socket: net.Socket): void {
     // Over TLS it is another socket than the one that was admitted.
-    socket.on('error', destroyIt);
+    destroyOnError(socket);
     const address = socket.remoteAddress ?? '';
     try {
       this.options.rates.newClient(address);

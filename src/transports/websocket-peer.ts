@@ -60,7 +60,7 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
   readonly #conversation: Conversation<Api>;
   #paused = false;
   /** Of what has come in one read, what has to wait its turn. */
-  #unread: Frame[] = [];
+  #unread: Frame[] | undefined;
   /** It is closed, and something of what it sent before is unread. */
   #heardOut = false;
 
@@ -135,10 +135,10 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
     this.link.end();
     // 1001 is a page that goes away, and most of those are being loaded anew.
     if (code !== 1000 && code !== 1005) {
-      this.#unread = [];
+      this.#unread = undefined;
       this.#conversation.end(false);
       this.door.left(this);
-    } else if (this.#unread.length > 0) {
+    } else if (this.#unread) {
       this.#heardOut = true;
     } else {
       this.#leave();
@@ -169,7 +169,7 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
   heard(data: Buffer, isBinary: boolean): void {
     this.heartbeat.heard(performance.now());
     if (this.#paused) {
-      this.#unread.push({ data, isBinary });
+      (this.#unread ??= []).push({ data, isBinary });
       return;
     }
     this.#read(data, isBinary);
@@ -178,13 +178,14 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
 
   #readOn(): void {
     let at = 0;
-    for (let frame = this.#unread[0]; frame && !this.#paused; frame = this.#unread[at]) {
+    for (let frame = this.#unread?.[0]; frame && !this.#paused; frame = this.#unread?.[at]) {
       at += 1;
       this.#read(frame.data, frame.isBinary);
       this.#rest();
     }
-    this.#unread = at < this.#unread.length ? this.#unread.slice(at) : [];
-    if (this.#heardOut && this.#unread.length === 0) this.#leave();
+    const left = this.#unread?.slice(at) ?? [];
+    this.#unread = left.length > 0 ? left : undefined;
+    if (this.#heardOut && !this.#unread) this.#leave();
   }
 
   #rest(): void {

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server as SocketServer, type ServerOptions } from 'ws';
 import { asChatError, ChatError } from '../protocol/errors';
 import type { Origins } from './address';
-import { destroyIt } from './admission';
+import { destroyOnError } from './admission';
 import type { ConversationOptions } from './conversation';
 import type { Guard } from './guard';
 import { errorBody } from './http/reply';
@@ -84,7 +84,7 @@ export class WebSocketDoor<Api> {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, flavour: Flavour): void {
-    socket.on('error', destroyIt);
+    destroyOnError(socket);
     // node:http gives no other kind; its type leaves it open.
     if (!(socket instanceof Socket)) return;
     // What is answered still would be written among the frames.

@@ -846,4 +846,17 @@ describe('places', () => {
     });
     expect(await chat.placeIn(session, 'defaultRoom', floor)).toEqual({ place: floor, loss: undefined });
   });
+
+  test('and nothing of the rooms that it comes into, or is put into, only then', async () => {
+    const chat = await startChat();
+    const session = await chat.welcome('x'.repeat(22), peer('web'), 'expired');
+    const { connection } = chat.connection(session, peer('web'));
+    await chat.rooms.join(session, connection, 'kitchen', { listening: false });
+    await chat.rooms.addMember(session.id, 'hall');
+    const back = (await chat.sessions.load(session.id))!;
+    for (const room of ['kitchen', 'hall']) {
+      const place = back.rooms.get(room)!.floor;
+      expect(await chat.placeIn(back, room, back.places.get(roomTopic(room)))).toEqual({ place, loss: undefined });
+    }
+  });
 });

@@ -38,10 +38,10 @@ describe('a client that is put into a room', () => {
     const { floor } = ann.session.rooms.get('kitchen')!;
     const { id } = await chat.say(cat, 'kitchen', 'meanwhile');
     for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
-    const topic = roomTopic('kitchen');
     const [annsRecord, bobsRecord] = [await chat.store.client(ann.session.id), await chat.store.client(bob.session.id)];
-    expect(annsRecord!.places.get(topic)).toBe(floor);
-    expect(bobsRecord!.places.get(topic)).toBe(id);
+    const given = [annsRecord, bobsRecord].map((record) => record!.places.get(roomTopic('kitchen')));
+    expect(await chat.placeIn(ann.session, 'kitchen', given[0])).toEqual({ place: floor, loss: undefined });
+    expect(await chat.placeIn(bob.session, 'kitchen', given[1])).toEqual({ place: id, loss: undefined });
     const heard = { listening: false, floor: id, presenceFloor: expect.any(String) };
     expect(bobsRecord!.rooms.get('kitchen')).toEqual(heard);
     expect(bob.session.rooms.get('kitchen')).toEqual(bobsRecord!.rooms.get('kitchen'));

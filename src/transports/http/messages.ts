@@ -57,9 +57,8 @@ export async function answerMessages(
   const feed = opening instanceof Promise ? await opening : opening;
   // A cursor says where it starts, and nothing more is asked of that.
   const answer = new Answer(response, who, reading, reading.cursorMode ? NOWHERE : start, feed, headers, options);
-  response.on('close', () => {
-    answer.closed();
-  });
+  (response as Answering)[ANSWER] = answer;
+  response.on('close', closed);
   try {
     // Nothing is made for those who are told nothing yet.
     if (wait === 0 || !feed.atHead) {
@@ -105,19 +104,38 @@ async function settle({ client, acknowledged }: Identified, { places, generation
   await client.chat.store.deliver(client.id, delivery, recordTTL(client.chat.settings));
 }
 
-/** One answer to one poll. */
+/** On a response: what answers it. */
+const ANSWER = Symbol('answer');
+
+interface Answering extends ServerResponse {
+  [ANSWER]?: Answer;
+}
+
+/** One function for all responses, which are told by `this`. */
+function closed(this: Answering): void {
+  this[ANSWER]?.closed();
+}
+
+/** One answer to one poll. Of what was asked it keeps what it needs: there may be a hundred thousand that wait. */
 class Answer {
+  /** Entries. */
+  readonly limit: number;
+  /** A cursor says where it starts: the server keeps no place. */
+  readonly cursorMode: boolean;
   #waiting: WaitingPoll | undefined;
 
   constructor(
     readonly response: ServerResponse,
     readonly who: Identified,
-    readonly reading: Reading,
+    { limit, cursorMode }: Reading,
     readonly start: Start,
     readonly feed: Feed,
     readonly headers: Readonly<Record<string, string>>,
     readonly options: MessagesOptions,
-  ) {}
+  ) {
+    this.limit = limit;
+    this.cursorMode = cursorMode;
+  }
 
   get isParked(): boolean {
     return this.#waiting !== undefined;
@@ -125,7 +143,8 @@ class Answer {
 
   /** Waits for something to come; the poll's end, whatever it is, is one answer and lets go of everything. */
   park(session: Session, wait: number): void {
-    const poll = new WaitingPoll(this, session, performance.now() + wait * 1000);
+    // Whole ms: a fraction would be an object of its own.
+    const poll = new WaitingPoll(this, session, Math.ceil(performance.now() + wait * 1000));
     this.#waiting = poll;
     // It may have gone while we looked.
     if (this.response.closed) {
@@ -147,7 +166,7 @@ class Answer {
 
   /** Undefined when it is out already; most are. */
   send(page: Page, superseded = false): Promise<void> | undefined {
-    if (page.gaps.length === 0 && (this.reading.cursorMode || !this.feed.moved)) {
+    if (page.gaps.length === 0 && (this.cursorMode || !this.feed.moved)) {
       this.#write(page, this.who.cookies, superseded);
       return undefined;
     }
@@ -155,11 +174,11 @@ class Answer {
   }
 
   async #sendAndKeep(page: Page, superseded: boolean): Promise<void> {
-    const { response, reading, who } = this;
+    const { response, who } = this;
     const { chat, session } = who.client;
     // With the room's log its members are gone: this one was here all the time, and is one again.
     if (page.gaps.some(({ reason }) => reason === 'reset')) await chat.renewal.renew(who.client);
-    const keepsPlace = !reading.cursorMode && (!page.isEmpty || this.feed.moved);
+    const keepsPlace = !this.cursorMode && (!page.isEmpty || this.feed.moved);
     let cookies: Cookies = who.cookies;
     if (keepsPlace && who.acknowledged !== undefined) {
       cookies = new Map([...who.cookies, [ACK_COOKIE, await this.#deliver(page.places)]]);
@@ -239,12 +258,12 @@ class WaitingPoll implements Parked, Sleeper {
   }
 
   #look(): void {
-    const { feed, reading } = this.answer;
+    const { feed, limit } = this.answer;
     if (!feed.open) {
       this.finish('shutdown');
       return;
     }
-    const page = feed.next(reading.limit);
+    const page = feed.next(limit);
     if (page instanceof Promise) {
       this.#again = false;
       this.#before = feed.places;
