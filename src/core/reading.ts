@@ -78,21 +78,8 @@ export class Reading {
 }
 
 /** The body of a `messages` answer. */
-export function pageJson(client: Pick<Client, 'chat'>, page: Page): string {
-  return pageBody(client, page).json;
-}
-
-export interface Body {
-  readonly json: string;
-  readonly bytes: number;
-}
-
-/** The same with its length, made once for all who are given this page. */
-export function pageBody({ chat }: Pick<Client, 'chat'>, page: Page): Body {
-  return page.made('body', ({ heard, gaps, places }) => {
-    const messages = heard.map(({ json }) => json).join(',');
-    const told = gaps.length > 0 ? `,"gaps":${JSON.stringify(gaps)}` : '';
-    const json = `{"messages":[${messages}],"cursor":"${cursorOf(chat, places)}"${told}}`;
-    return { json, bytes: Buffer.byteLength(json) };
-  });
+export function pageJson({ chat }: Pick<Client, 'chat'>, { heard, gaps, places }: Page): string {
+  const messages = heard.map(({ json }) => json).join(',');
+  const told = gaps.length > 0 ? `,"gaps":${JSON.stringify(gaps)}` : '';
+  return `{"messages":[${messages}],"cursor":"${cursorOf(chat, places)}"${told}}`;
 }

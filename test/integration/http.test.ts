@@ -1096,6 +1096,35 @@ describe('who may ask', () => {
     }
   });
 
+  test('an answer that goes out in one piece has the head that node:http gives others, and its bytes', async () => {
+    const server = await startServer();
+    const [ann, bob] = [await connected(server), await connected(server)];
+    await ann.say('\u{1d11e} naïve ⏎');
+    const poll = (more: string): string =>
+      `GET /chat/?method=messages&after=${bob.cursor} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${bob.session}\r\n${more}\r\n`;
+    const both = await raw(server, poll('') + poll('Connection: close\r\n'));
+    const [whole = '', put = ''] = both.split(/(?<=\})(?=HTTP)/);
+
+    const parts = (answer: string): [string[], string] => {
+      const [head = '', body = ''] = answer.split('\r\n\r\n');
+      return [head.split('\r\n'), body];
+    };
+    const [head, body] = parts(whole);
+    const [others, same] = parts(put);
+    const ofConnection = /^(Connection|Keep-Alive|Date): /;
+    expect(head.filter((line) => !ofConnection.test(line)).sort()).toEqual(
+      others.filter((line) => !ofConnection.test(line)).sort(),
+    );
+    expect(head).toEqual(expect.arrayContaining(['Connection: keep-alive', 'Keep-Alive: timeout=65']));
+    expect(others).toContain('Connection: close');
+    const date = head.find((line) => line.startsWith('Date: '))?.slice('Date: '.length) ?? '';
+    expect(new Date(date).toUTCString()).toBe(date);
+    expect(Math.abs(Date.parse(date) - Date.now())).toBeLessThan(60_000);
+    expect(body).toBe(same);
+    expect(texts(JSON.parse(body))).toEqual(['\u{1d11e} naïve ⏎']);
+    expect(head).toContain(`Content-Length: ${Buffer.byteLength(body)}`);
+  });
+
   test.each([
     ['nothing, as curl', {}, 200],
     ['our own page', { 'Sec-Fetch-Site': 'same-origin' }, 200],

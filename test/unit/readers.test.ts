@@ -1,6 +1,6 @@
 import { Feed, type Page } from '../../src/core/feed';
 import { clientTopic, presenceTopic, roomTopic, type Topic } from '../../src/core/entry';
-import { pageBody } from '../../src/core/reading';
+import { pageJson } from '../../src/core/reading';
 import type { EntryId } from '../../src/protocol/entry-id';
 import { cursorOf, placesOf } from '../../src/core/cursors';
 import type { Chat } from '../../src/core/chat';
@@ -318,9 +318,11 @@ describe('what readers at the same places share', () => {
     const page = atBob.next(50);
     expect(page).not.toBeInstanceOf(Promise);
     expect(atEve.next(50)).toBe(page);
-    const bodies = [ann, bob].map((client) => pageBody({ ...client, chat }, page as Page));
+    const made = jest.fn(() => pageJson({ chat }, page as Page));
+    const bodies = [ann, bob].map(() => (page as Page).made('answer', made));
+    expect(made).toHaveBeenCalledTimes(1);
     expect(bodies[0]).toBe(bodies[1]);
-    expect(JSON.parse(bodies[0]!.json)).toMatchObject({ messages: [{ message: 'first', from: ann.session.id }] });
+    expect(JSON.parse(bodies[0]!)).toMatchObject({ messages: [{ message: 'first', from: ann.session.id }] });
     expect((await atAnn.next(50)).heard).toEqual([]);
 
     await say(chat, ann, 'defaultRoom', 'second');

@@ -2,15 +2,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Feed, Page, type Sleeper } from '../../core/feed';
 import { BEGINNING, compareEntryIds } from '../../protocol/entry-id';
-import { pageBody, type Reading } from '../../core/reading';
+import { pageJson, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
 import { recordTTL } from '../../core/settings';
 import { withCookies, type Cookies } from './cookies';
 import { ACK_COOKIE, type Identified, type Identity } from './identity';
 import type { Parked, Parking } from './parking';
 import type { PlaceKeeper, Places } from './places';
-import { sendError, sendJson } from './reply';
+import { sendAnswer, sendError, sendJson } from './reply';
 import type { Streams } from './streams';
+import { WholeAnswer } from './whole';
 
 export interface MessagesOptions {
   readonly identity: Identity;
@@ -192,10 +193,10 @@ class Answer {
   }
 
   #write(page: Page, cookies: Cookies, superseded: boolean): void {
-    const { json, bytes } = pageBody(this.who.client, page);
+    const answer = page.made('answer', () => new WholeAnswer(pageJson(this.who.client, page)));
     const headers = withCookies(this.headers, cookies);
-    if (superseded) sendJson(this.response, 200, `${json.slice(0, -1)},"superseded":true}`, headers);
-    else sendJson(this.response, 200, json, headers, bytes);
+    if (superseded) sendJson(this.response, 200, `${answer.json.slice(0, -1)},"superseded":true}`, headers);
+    else sendAnswer(this.response, answer, headers);
   }
 
   fail(error: unknown): void {

@@ -2,40 +2,31 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Counters } from '../../core/counters';
 import { asChatError, type ChatError } from '../../protocol/errors';
-
-/** No cache, no sniffing, no page of another site: an answer is for the one who asked. */
-const ALWAYS = {
-  'Content-Type': 'application/json; charset=utf-8',
-  'Cache-Control': 'no-store, private',
-  'X-Content-Type-Options': 'nosniff',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Referrer-Policy': 'no-referrer',
-  Vary: 'Origin, Cookie',
-} as const;
-
-/** The same as Node takes it with the least work. */
-const ALWAYS_LIST: readonly string[] = Object.entries(ALWAYS).flat();
+import { ALWAYS, SEND_WHOLE, type TakesWhole, type WholeAnswer } from './whole';
 
 /** For an answer with no headers of its own: most of them. */
 export const NO_HEADERS: Readonly<Record<string, never>> = Object.freeze({});
 
-/**
- * False when the peer is gone, or was answered already.
- * @param bytes of the body, where they were counted already
- */
+/** False when the peer is gone, or was answered already. */
 export function sendJson(
   response: ServerResponse,
   status: number,
   body: string,
   headers: OutgoingHttpHeaders = NO_HEADERS,
-  bytes = Buffer.byteLength(body),
 ): boolean {
   if (response.headersSent || response.destroyed) return false;
-  const length = String(bytes);
-  if (headers === NO_HEADERS) response.writeHead(status, [...ALWAYS_LIST, 'Content-Length', length]);
-  else response.writeHead(status, { ...ALWAYS, 'Content-Length': length, ...headers });
+  response.writeHead(status, { ...ALWAYS, 'Content-Length': String(Buffer.byteLength(body)), ...headers });
   response.end(body);
   return true;
+}
+
+/** What was asked for; the same answer may go to many. */
+export function sendAnswer(response: TakesWhole, answer: WholeAnswer, headers: OutgoingHttpHeaders): void {
+  const sendWhole = headers === NO_HEADERS ? response[SEND_WHOLE] : undefined;
+  // Where the connection does not go on, node:http has to say so and to close it.
+  const isPlain = response.shouldKeepAlive && !response.headersSent && !response.destroyed;
+  if (sendWhole && isPlain) sendWhole.call(response, answer.text);
+  else sendJson(response, 200, answer.json, headers);
 }
 
 export function errorBody(error: ChatError, more: object = {}): string {

@@ -14,7 +14,8 @@ import { answerMessages, type MessagesOptions } from './messages';
 import { bodyParams, queryParams, type Params } from './params';
 import { PlaceKeeper } from './places';
 import { serveClient } from './pages';
-import { NO_HEADERS, sendError, sendJson } from './reply';
+import { NO_HEADERS, sendAnswer, sendError } from './reply';
+import { WholeAnswer } from './whole';
 
 export interface RouterOptions<Api> extends Omit<MessagesOptions, 'places'> {
   readonly actions: Actions<Api>;
@@ -144,7 +145,7 @@ class Door<Api> {
       if (chatting && params['method'] === 'roomChange') cookies = this.#withRoom(who, result as { room: string });
       const token = who.token === undefined ? {} : { session: who.token };
       const answer = JSON.stringify({ ...token, ...(result as object | undefined) });
-      sendJson(response, 200, answer, withCookies(headers, cookies));
+      sendAnswer(response, new WholeAnswer(answer), withCookies(headers, cookies));
     } catch (error) {
       if (!(error instanceof ChatError)) logger.error({ err: error, path: pathOf(request) }, 'a request failed');
       const { counters } = this.#chat;

@@ -8,6 +8,7 @@ import type { Counters } from '../../core/counters';
 import type { Admission } from '../admission';
 import { takeTurns } from '../intake';
 import { errorBody, sendError } from './reply';
+import { endWith, KEPT_ALIVE, SEND_WHOLE } from './whole';
 
 export interface HttpLimits {
   readonly admission: Admission;
@@ -30,7 +31,11 @@ const nobody: Direct = () => false;
  */
 export function createExpressServer(app: Express, limits: HttpLimits, direct: Direct = nobody): http.Server {
   class Request extends http.IncomingMessage {}
-  class Response<R extends http.IncomingMessage = http.IncomingMessage> extends http.ServerResponse<R> {}
+  class Response<R extends http.IncomingMessage = http.IncomingMessage> extends http.ServerResponse<R> {
+    [SEND_WHOLE](text: string): void {
+      endWith(this, text);
+    }
+  }
   Object.setPrototypeOf(Request.prototype, app.request);
   Object.setPrototypeOf(Response.prototype, app.response);
   const shared = app as { request: object; response: object };
@@ -150,8 +155,7 @@ export function createApp(): Express {
 }
 
 function limited(server: http.Server, limits: HttpLimits): http.Server {
-  // 65 s: longer than the 60 s after which a proxy drops its idle connections, so that it never writes into a closed one.
-  server.keepAliveTimeout = 65_000;
+  server.keepAliveTimeout = KEPT_ALIVE * 1000;
   server.headersTimeout = limits.handshake;
   server.requestTimeout = 3 * limits.handshake;
   // Longer than the longest poll. Node counts what the peer takes as well, so whoever does not fetch its answer goes.
