@@ -21,7 +21,8 @@ const project = (displayName, more = {}) => ({
 });
 
 module.exports = {
-  maxWorkers: 2,
+  // More than there are cores: half of the time a test of sockets, leases and browsers waits.
+  maxWorkers: '150%',
   testSequencer: '<rootDir>/test/support/longest-first.cjs',
   // Jest knows no timeout of a project's own: this is for the slowest, those that start processes and break them.
   testTimeout: 60_000,
