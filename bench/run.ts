@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   const context: Context = {
     servers,
     generator,
-    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 2.5), measure: wish.seconds ?? (wish.quick ? 0.6 : 1) },
+    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 2.5), measure: wish.seconds ?? 0.6 },
     many: wish.quick ? 2000 : 10_000,
   };
   try {
@@ -85,16 +85,20 @@ async function main(): Promise<void> {
   }
 }
 
-/** The servers take turns within each round, so that a noisy minute falls on all of them. */
+/**
+ * A scenario's servers take turns, in each round in another order: so a noisy minute falls on all that are compared, and
+ * nobody is always the first.
+ */
 async function rounds(wish: Wishes, context: Context): Promise<Measured[]> {
   const wanted = [...scenarios, ...growth].filter(({ id, quick }) =>
     wish.only ? wish.only.includes(id) : !wish.quick || quick,
   );
   const measured = new Map<string, { scenario: Scenario; kind: Kind; figures: Figure[] }>();
-  for (let round = 0; round < wish.rounds; round += 1) {
-    for (const scenario of wanted) {
-      if (scenario.once && round > 0) continue;
-      for (const kind of kindsOf(scenario, wish)) {
+  for (const scenario of wanted) {
+    const kinds = kindsOf(scenario, wish);
+    for (let round = 0; round < (scenario.once ? 1 : wish.rounds); round += 1) {
+      const first = round % kinds.length;
+      for (const kind of [...kinds.slice(first), ...kinds.slice(0, first)]) {
         // What ran in the round before is warm.
         const warm = round === 0 ? context.span.warm : context.span.warm / 5;
         const turn = { ...context, span: { ...context.span, warm } };

@@ -9,6 +9,7 @@ import { OpenConnection, type ChatConnection, type Peer } from './connection';
 import { Counters } from './counters';
 import { clientTopic, presenceTopic, roomTopic, type Match, type Topic } from './entry';
 import { Leases } from './leases';
+import { Memberships } from './memberships';
 import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
 import { Session } from './session';
@@ -65,6 +66,7 @@ export class Chat {
   readonly middleware: MiddlewareChain;
   readonly tails: Tails;
   readonly sessions: Sessions;
+  readonly memberships: Memberships;
   readonly rooms: Rooms;
   readonly renewal: Renewal;
   readonly leases: Leases;
@@ -100,25 +102,31 @@ export class Chat {
       ttlMs: recordTTL(settings),
       reconnectGrace: settings.reconnectGrace,
       ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
-      hold: (session, rooms) => this.rooms.hold(session, rooms),
-      letGo: (session) => this.rooms.letGo(session),
+      hold: (session, rooms) => this.memberships.hold(session, rooms),
+      letGo: (session) => this.memberships.letGo(session),
     });
     const count = new RoomCount({ store, logger, most: settings.rooms });
-    this.rooms = new Rooms({
+    this.memberships = new Memberships({
       store,
       settings,
       middleware: this.middleware,
       node: this.node,
       sessions: () => this.sessions,
       connection: (session, peer) => this.connection(session, peer),
+      leaseBegan: (room) => this.leases.began(room),
+    });
+    this.rooms = new Rooms(this.memberships, {
+      store,
+      settings,
+      middleware: this.middleware,
+      sessions: () => this.sessions,
       full: () => count.full,
       maySweep: () => this.leases.maySweep,
-      leaseBegan: (room) => this.leases.began(room),
     });
     this.renewal = new Renewal({
       store,
       sessions: this.sessions,
-      rooms: this.rooms,
+      memberships: this.memberships,
       ttlMs: recordTTL(settings),
       pauseMs: renewalPause(settings),
     });
@@ -128,7 +136,7 @@ export class Chat {
       node: this.node,
       heldRooms: () => new Set(this.sessions.held().flatMap(({ rooms }) => [...rooms.keys()])),
       lost: (rooms) => this.#putBack(rooms),
-      departed: (room, departures) => this.rooms.departed(room, departures),
+      departed: (room, departures) => this.memberships.departed(room, departures),
       renewHeard: () => this.renewal.renewHeard(),
       partAgain: () => this.sessions.partAgain(),
       leaseMs: settings.nodeLease,
@@ -225,7 +233,7 @@ export class Chat {
     const record = await this.store.client(session.id);
     if (record && !record.rooms.has(room)) session.exit(room);
     const heard = session.rooms.get(room);
-    if (heard && !heard.listening) await this.rooms.rejoin(session, connection, room, heard);
+    if (heard && !heard.listening) await this.memberships.rejoin(session, connection, room, heard);
     const isMember = session.rooms.has(room) && !heard?.listening;
     const again = isMember ? await this.#append(room, data, speaker, options, true) : undefined;
     if (!again) throw new ChatError('not_in_room', room);
@@ -388,7 +396,7 @@ export class Chat {
   /** The store lost rooms that this node holds clients in, or the leases there: all is put back as the node knows it. */
   async #putBack(rooms: readonly string[]): Promise<void> {
     await this.store.secret(this.tokens.secret);
-    await this.rooms.putBack(new Set(rooms));
+    await this.memberships.putBack(new Set(rooms));
     this.tails.check();
   }
 }

@@ -1,6 +1,6 @@
 /** Who comes back lives on: the leases of web clients, and the records of those who hear something here. */
 import type { ChatConnection } from './connection';
-import type { Rooms } from './rooms';
+import type { Memberships } from './memberships';
 import type { Session } from './session';
 import type { Sessions } from './sessions';
 import type { Store } from './store';
@@ -8,7 +8,7 @@ import type { Store } from './store';
 export interface RenewalOptions {
   readonly store: Store;
   readonly sessions: Sessions;
-  readonly rooms: Rooms;
+  readonly memberships: Memberships;
   /** ms that a record lives when it is renewed. */
   readonly ttlMs: number;
   /** ms between a client's renewals at least. */
@@ -48,7 +48,7 @@ export class Renewal {
     else if (version !== session.version) await this.options.sessions.refresh(session);
     for (const [room, heard] of [...session.rooms]) {
       const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
-      if (absent !== undefined) await this.options.rooms.rejoin(session, client.connection, room, heard);
+      if (absent !== undefined) await this.options.memberships.rejoin(session, client.connection, room, heard);
     }
   }
 

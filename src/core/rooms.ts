@@ -1,30 +1,26 @@
-/** Who is in which room: joining and leaving, on purpose, by lease or by the server's word; and what a room looks like. */
+/** What can be asked of rooms: to come in and to go, by a client or by the server's word, and what a room looks like. */
 import { BEGINNING } from '../protocol/entry-id';
 import { asChatError, ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
-import { absentPeer, type ChatConnection, type Peer } from './connection';
+import type { ChatConnection } from './connection';
 import { roomTopic } from './entry';
+import { intention, type Memberships } from './memberships';
 import type { MiddlewareChain } from './middleware';
-import { cameInAt, heardAs, Session, type HeardRoom } from './session';
+import { heardAs, type HeardRoom, type Session } from './session';
 import { isPutOut, type Sessions } from './sessions';
-import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
-import type { ClientChange, Departure, Holder, Joined, JoinRequest, Membership, RoomSnapshot, Store } from './store';
+import type { ChatSettings } from './settings';
+import type { ClientChange, JoinRequest, Membership, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
   readonly store: Store;
   readonly settings: ChatSettings;
   readonly middleware: MiddlewareChain;
-  /** This process among the nodes that hold members. */
-  readonly node: string;
-  /** Of the same chat; asked for late, because sessions ask for rooms as well. */
+  /** Of the same chat, which makes them after this. */
   readonly sessions: () => Sessions;
-  readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
   /** There are as many rooms as there may be. */
   readonly full: () => boolean;
   /** Nobody is removed for a lease that ran out in an outage. */
   readonly maySweep: () => boolean;
-  /** The node's lease in a room began with somebody's coming in. */
-  readonly leaseBegan: (room: string) => void;
 }
 
 /**
@@ -34,7 +30,10 @@ export interface RoomsOptions {
 export type Making = () => () => void;
 
 export class Rooms {
-  constructor(readonly options: RoomsOptions) {}
+  constructor(
+    readonly memberships: Memberships,
+    readonly options: RoomsOptions,
+  ) {}
 
   /**
    * @param revived the client was here before its record was lost: it keeps no place, so that it is told
@@ -91,7 +90,7 @@ export class Rooms {
     try {
       await middleware.join(connection, room, false);
     } catch (error) {
-      await this.#forgetRoom(session, room);
+      await this.memberships.forget(session, room);
       // A hook that keeps strangers out of the default room does not keep them from logging in.
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
       return;
@@ -125,7 +124,7 @@ export class Rooms {
       room,
       client: session.id,
       listening,
-      holders: this.#holders(session, connection),
+      holders: this.memberships.holdersOf(session, connection),
       // Whom the store forgot hears the new log from its beginning: it was there all the time.
       ...(revived === 'reset' ? { rejoinFrom: { floor: BEGINNING, presenceFloor: BEGINNING } } : {}),
     };
@@ -140,52 +139,14 @@ export class Rooms {
       throw error;
     });
     if (entered instanceof ChatError) {
-      await this.#forgetRoom(session, room);
+      await this.memberships.forget(session, room);
       throw entered;
     }
     // A member that asks to listen is one still.
     const heard = heardAs(entered);
     // Who listened here goes on where it was.
     const place = revived || session.rooms.has(room) ? {} : placeOfItsOwn(session, room, heard);
-    return this.#settle(session, room, heard, { ...place, ...current });
-  }
-
-  /**
-   * Tells the record that a join is done, unless the client was put out meanwhile: out of the room first, and then out of
-   * the record. A listener's is told only where nobody else has done it: the client may have become a member.
-   * @throws ChatError not_in_room
-   */
-  async #settle(session: Session, room: string, entered: HeardRoom, change: ClientChange): Promise<HeardRoom> {
-    const { sessions, store } = this.options;
-    let heard = entered;
-    while (!(await this.#writeIn(session, heard, { room, joining: heard.listening }, change))) {
-      // The intent may have been taken for one of a node that did not live to finish it: by a request of this client that
-      // came before the room had it.
-      await sessions().write(session, intention(room, heard.listening));
-      const membership = await store.membership(room, session.id);
-      if (!membership) {
-        await this.#forgetRoom(session, room);
-        throw new ChatError('not_in_room', room);
-      }
-      heard = heardAs(membership);
-    }
-    return heard;
-  }
-
-  /** False when the record has not this room any more: then nothing is written. */
-  async #writeIn(
-    session: Session,
-    heard: HeardRoom,
-    expects: NonNullable<ClientChange['expects']>,
-    change: ClientChange = {},
-  ): Promise<boolean> {
-    try {
-      await this.options.sessions().write(session, { ...change, rooms: new Map([[expects.room, heard]]), expects });
-      return true;
-    } catch (error) {
-      if (isPutOut(error)) return false;
-      throw error;
-    }
+    return this.memberships.settle(session, room, heard, { ...place, ...current });
   }
 
   /** Into the room that is there, or into a new one where that may be made; else why not. */
@@ -194,7 +155,7 @@ export class Rooms {
     const permit = request.room === settings.defaultRoom ? undefined : this.#permit(making);
     const create = !(permit instanceof ChatError);
     const giveBack = create ? permit : undefined;
-    const joined = await this.#joinStore({ ...request, create }).catch((error: unknown) => {
+    const joined = await this.memberships.enter({ ...request, create }).catch((error: unknown) => {
       // Where it is not known whether anything was done, a room may have been made.
       if (asChatError(error).code !== 'outcome_unknown') giveBack?.();
       throw error;
@@ -202,12 +163,6 @@ export class Rooms {
     if (joined.outcome !== 'joined' || !joined.created) giveBack?.();
     if (joined.outcome !== 'no_room') return joined.membership;
     return create ? new ChatError('room_not_found') : permit;
-  }
-
-  async #joinStore(request: JoinRequest): Promise<Joined> {
-    const joined = await this.options.store.join(request);
-    if (joined.outcome !== 'no_room' && joined.leaseBegan) this.options.leaseBegan(request.room);
-    return joined;
   }
 
   #permit(making: Making | undefined): ChatError | (() => void) | undefined {
@@ -225,7 +180,7 @@ export class Rooms {
   async leave(session: Session, connection: ChatConnection, room: string): Promise<void> {
     if (!session.rooms.has(room)) throw new ChatError('not_in_room', room);
     await this.options.middleware.leave(connection, room);
-    await this.#takeOut(room, session.id, session);
+    await this.memberships.takeOut(room, session.id, session);
   }
 
   /**
@@ -254,7 +209,7 @@ export class Rooms {
       if (known?.listening !== false) await this.#unjoin(session, connection, room, known);
       throw error;
     }
-    await this.#takeOut(old, session.id, session);
+    await this.memberships.takeOut(old, session.id, session);
   }
 
   /** A join is undone, and nobody is asked whether it may be: out of the room, or a listener there as before. */
@@ -266,23 +221,11 @@ export class Rooms {
   ): Promise<void> {
     await this.options.store.leave(room, session.id);
     if (!before) {
-      await this.#forgetRoom(session, room);
+      await this.memberships.forget(session, room);
       return;
     }
     session.enter(room, before);
-    await this.#putInto(session, room, before, this.#holders(session, connection));
-  }
-
-  /** Back into a room that the client's record says it is in: the `join` hooks run again, and may refuse by now. */
-  async rejoin(session: Session, connection: ChatConnection, room: string, heard: HeardRoom): Promise<void> {
-    try {
-      await this.options.middleware.join(connection, room, heard.listening);
-    } catch (error) {
-      if (!(error instanceof ChatError) || error.status >= 500) throw error;
-      await this.#takeOut(room, session.id, session);
-      return;
-    }
-    await this.#putInto(session, room, heard, this.#holders(session, connection));
+    await this.memberships.putInto(session, room, before, this.memberships.holdersOf(session, connection));
   }
 
   /** @param options.by who asks; without it, the server. @throws ChatError room_not_found, not_in_room */
@@ -305,7 +248,7 @@ export class Rooms {
       sweep,
     });
     if (!snapshot) throw new ChatError('room_not_found');
-    if (snapshot.departed.length > 0) await this.departed(room, snapshot.departed);
+    if (snapshot.departed.length > 0) await this.memberships.departed(room, snapshot.departed);
     return snapshot;
   }
 
@@ -320,9 +263,9 @@ export class Rooms {
     // First out of a room that is there: whoever still read it when it goes would be told of a loss, and put it back.
     const departed = await store.emptyRoom(room);
     if (!departed) throw new ChatError('room_not_found');
-    await this.#putOut(room, departed);
+    await this.memberships.putOut(room, departed);
     // Who came in meanwhile.
-    await this.#putOut(room, (await store.removeRoom(room)) ?? []);
+    await this.memberships.putOut(room, (await store.removeRoom(room)) ?? []);
   }
 
   /** Puts a client of any node into a room, whether or not it is connected; `join` hooks are not asked. */
@@ -331,127 +274,34 @@ export class Rooms {
     if (!session) throw new ChatError('not_found', 'this client');
     if (session.rooms.get(room)?.listening === false) throw new ChatError('already_in_room', room);
     const create = this.options.settings.createRoomsOnJoin;
-    const holders: Holder[] = [{ web: true, leaseMs: FIRST_WEB_LEASE }];
-    if (this.options.sessions().isHeld(client))
-      holders.push({ node: this.options.node, leaseMs: this.options.settings.nodeLease });
     const isNew = !session.rooms.has(room);
     await this.options.sessions().write(session, intention(parseRoomName(room), false));
-    const joined = await this.#joinStore({ room, client, listening: false, holders, create });
+    const joined = await this.memberships.enter({
+      room,
+      client,
+      listening: false,
+      holders: this.memberships.holdersOfAbsent(client),
+      create,
+    });
     if (joined.outcome === 'no_room') {
-      await this.#forgetRoom(session, room);
+      await this.memberships.forget(session, room);
       throw new ChatError('room_not_found');
     }
     const heard = heardAs(joined.membership);
-    await this.#settle(session, room, heard, isNew ? placeOfItsOwn(session, room, heard) : {});
+    await this.memberships.settle(session, room, heard, isNew ? placeOfItsOwn(session, room, heard) : {});
   }
 
   /** Takes a client of any node out of a room. */
   async removeMember(client: string, room: string): Promise<void> {
-    const gone = await this.#takeOut(room, client);
+    const gone = await this.memberships.takeOut(room, client);
     if (!gone) throw new ChatError('not_in_room', room);
-    await this.departed(room, [gone]);
+    await this.memberships.departed(room, [gone]);
   }
-
-  // --- what nodes and leases do ---
 
   /** Why a client cannot speak in a room or look into it. Sockets are told the same of a room that is not there. */
   async notHeard(room: string, connection: ChatConnection): Promise<ChatError> {
     const strange = connection.type !== 'web' || (await this.options.store.roomExists(room));
     return strange ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
-  }
-
-  #holders(session: Session, connection: ChatConnection): Holder[] {
-    const holders: Holder[] = [];
-    if (connection.type === 'web') {
-      const leaseMs = session.isNew
-        ? Math.min(FIRST_WEB_LEASE, recordTTL(this.options.settings))
-        : recordTTL(this.options.settings);
-      holders.push({ web: true, leaseMs });
-    }
-    if (connection.type !== 'web' || this.options.sessions().isHeld(session.id))
-      holders.push({ node: this.options.node, leaseMs: this.options.settings.nodeLease });
-    return holders;
-  }
-
-  /** Into a room where the client was before, at its old place unless the room's log was lost since. */
-  async #putInto(session: Session, room: string, heard: HeardRoom, holders: readonly Holder[]): Promise<void> {
-    const { listening } = heard;
-    const joined = await this.#joinStore({
-      room,
-      client: session.id,
-      listening,
-      holders,
-      create: true,
-      rejoinFrom: heard,
-    });
-    if (joined.outcome === 'no_room') return;
-    const back = heardAs({ ...joined.membership, listening });
-    if (joined.outcome === 'already' && cameInAt(back, heard)) return;
-    session.rooms.set(room, back);
-    if (await this.#writeIn(session, back, { room })) return;
-    // It was put out before it came back, and we had not heard of that.
-    await this.options.store.leave(room, session.id);
-    session.exit(room);
-  }
-
-  async hold(session: Session, rooms: ReadonlyMap<string, HeardRoom>): Promise<void> {
-    const holders: Holder[] = [{ node: this.options.node, leaseMs: this.options.settings.nodeLease }];
-    await Promise.all([...rooms].map(([room, heard]) => this.#putInto(session, room, heard, holders)));
-  }
-
-  async letGo(session: Session): Promise<void> {
-    for (const room of [...session.rooms.keys()]) {
-      const departure = await this.options.store.release(room, session.id, { node: this.options.node });
-      if (departure) await this.departed(room, [departure]);
-    }
-  }
-
-  /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
-  async putBack(rooms: ReadonlySet<string>): Promise<void> {
-    for (const session of this.options.sessions().held()) {
-      if (![...session.rooms.keys()].some((room) => rooms.has(room))) continue;
-      // It may have been put out of the room, by whoever removed it, before we heard of that.
-      await this.options.sessions().refresh(session);
-      const here = new Map([...session.rooms].filter(([room]) => rooms.has(room)));
-      await this.hold(session, here);
-      // Writing nothing makes the record anew when it is gone.
-      await this.options.sessions().write(session, {});
-    }
-  }
-
-  async #putOut(room: string, departed: readonly Departure[]): Promise<void> {
-    for (const { client } of departed) await this.#takeOut(room, client);
-    await this.departed(room, departed);
-  }
-
-  /**
-   * Out of a room and then out of the record, until the room has it no more: between the two it may have come in again, or
-   * have been put back by a node that found the room in its record.
-   * @returns as what it went the first time
-   */
-  async #takeOut(room: string, client: string, known?: Session): Promise<Departure | undefined> {
-    const { store, sessions } = this.options;
-    let gone = await store.leave(room, client);
-    for (;;) {
-      const session = known ?? (await sessions().load(client));
-      if (session) await this.#forgetRoom(session, room);
-      const again = await store.leave(room, client);
-      if (!again) return gone;
-      gone ??= again;
-    }
-  }
-
-  async #forgetRoom(session: Session, room: string): Promise<void> {
-    session.exit(room);
-    await this.options.sessions().write(session, { rooms: new Map([[room, null]]) });
-  }
-
-  /** Runs `leave` for clients that are gone already, as they were last stored. */
-  async departed(room: string, departures: readonly Departure[]): Promise<void> {
-    for (const { client } of departures) {
-      const session = (await this.options.sessions().load(client)) ?? new Session(client);
-      await this.options.middleware.gone(this.options.connection(session, absentPeer(client)).connection, room);
-    }
   }
 }
 
@@ -461,9 +311,4 @@ export class Rooms {
  */
 function placeOfItsOwn(session: Session, room: string, { floor }: HeardRoom): ClientChange {
   return session.revived ? { places: new Map([[roomTopic(room), floor]]) } : {};
-}
-
-/** A join that is under way, for a record. */
-function intention(room: string, listening: boolean): ClientChange {
-  return { rooms: new Map([[room, { listening, floor: undefined }]]) };
 }

@@ -35,7 +35,7 @@ export async function findResumed(
   const session = await sessionOf(chat, given(params, 'session'), cookie, peerOf);
   // The rooms' rules are asked again: who was banned meanwhile does not come back in by a cursor.
   const { connection } = chat.connection(session, peerOf(session.id));
-  for (const [room, heard] of [...session.rooms]) await chat.rooms.rejoin(session, connection, room, heard);
+  for (const [room, heard] of [...session.rooms]) await chat.memberships.rejoin(session, connection, room, heard);
   const places = after === undefined ? await placesKept(chat, session) : placesOf(chat, session, after);
   return { session, places, cursor: typeof after === 'string' ? after : cursorOf(chat, started(session, places)) };
 }

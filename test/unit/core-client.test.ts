@@ -443,7 +443,7 @@ describe('who comes and goes', () => {
     // Put back by a node, it is where it was.
     const { presenceFloor } = ann.session.rooms.get('kitchen')!;
     await chat.store.leave('kitchen', ann.session.id);
-    await chat.rooms.rejoin(ann.session, ann.connection, 'kitchen', ann.session.rooms.get('kitchen')!);
+    await chat.memberships.rejoin(ann.session, ann.connection, 'kitchen', ann.session.rooms.get('kitchen')!);
     expect((await chat.store.membership('kitchen', ann.session.id))?.presenceFloor).toBe(presenceFloor);
     expect(await chat.presencePlaceIn(ann.session, 'kitchen', '1-1')).toBe(presenceFloor);
     await chat.rooms.leave(ann.session, ann.connection, 'kitchen');

@@ -237,7 +237,8 @@ class Return extends ByPerson {
     const chat = real.nodes[this.at]!;
     const session = (await chat.sessions.load(own.person.session.id))!;
     const again = personOf(chat, session);
-    for (const [room, heard] of [...session.rooms]) await chat.rooms.rejoin(session, again.connection, room, heard);
+    for (const [room, heard] of [...session.rooms])
+      await chat.memberships.rejoin(session, again.connection, room, heard);
     mine.connected = true;
     mine.pushed = [];
     for (const [room, place] of mine.places) {

@@ -132,7 +132,7 @@ describe('a client that is put out of a room while it comes in', () => {
     const heard = ann.session.rooms.get('kitchen')!;
     await chats.store.leave('kitchen', ann.session.id);
     chats.store[when] = () => chats.there.rooms.removeMember(ann.session.id, 'kitchen').catch(() => undefined);
-    await chats.here.rooms.rejoin(ann.session, ann.connection, 'kitchen', heard);
+    await chats.here.memberships.rejoin(ann.session, ann.connection, 'kitchen', heard);
     await isOut(chats, ann.session, 'kitchen');
   });
 
@@ -282,7 +282,7 @@ describe('a room that the store has lost', () => {
     const before = ann.session.rooms.get('kitchen')!;
     await chat.store.removeRoom('kitchen');
     await new Promise((resolve) => setTimeout(resolve, 2));
-    await chat.rooms.hold(ann.session, new Map([['kitchen', before]]));
+    await chat.memberships.hold(ann.session, new Map([['kitchen', before]]));
     const after = ann.session.rooms.get('kitchen')!;
     expect(after.listening).toBe(false);
     expect(after.floor).not.toBe(before.floor);
@@ -295,7 +295,7 @@ describe('a room that the store has lost', () => {
     const ann = await person(chat);
     const heard = ann.session.rooms.get('defaultRoom')!;
     const write = jest.spyOn(chat.store, 'writeClient');
-    await chat.rooms.hold(ann.session, new Map([['defaultRoom', heard]]));
+    await chat.memberships.hold(ann.session, new Map([['defaultRoom', heard]]));
     expect(write).not.toHaveBeenCalled();
     expect(ann.session.rooms.get('defaultRoom')).toBe(heard);
   });
