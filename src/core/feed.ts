@@ -302,12 +302,12 @@ export class Feed implements Hearer {
 
   /** False when one of the rooms was left while it was read: nothing that was said there since is for this client. */
   #areHeard(tracks: readonly Track[]): boolean {
-    const { rooms } = this.listener.session;
-    for (const { topic } of tracks) {
-      const room = topicSubject(topic);
-      if (!topic.startsWith('client:') && !rooms.has(room)) this.roomRemoved(room);
-    }
+    for (const { topic } of tracks) if (!this.#isHeard(topic)) this.roomRemoved(topicSubject(topic));
     return tracks.every((track) => this.#tracks.includes(track));
+  }
+
+  #isHeard(topic: Topic): boolean {
+    return topic.startsWith('client:') || this.listener.session.rooms.has(topicSubject(topic));
   }
 
   #batch(track: Track, limit: number): Batch | Promise<Batch> {
@@ -348,8 +348,9 @@ export class Feed implements Hearer {
     more ||= chosen.length < all.length;
 
     const { middleware } = this.chat;
+    // Hooks may take their time, in which it may have been put out.
     const heard = middleware.hasSay
-      ? await hearThrough(middleware, chosen, this.listener)
+      ? (await hearThrough(middleware, chosen, this.listener)).filter(({ entry }) => this.#isHeard(entry.topic))
       : chosen.filter((entry) => hears(entry, this.listener)).map((entry) => ({ entry, json: entry.json }));
 
     const from = new Map(places);

@@ -4,6 +4,7 @@ import { pageJson } from '../../src/core/reading';
 import type { EntryId } from '../../src/protocol/entry-id';
 import { cursorOf, placesOf } from '../../src/core/cursors';
 import type { Chat } from '../../src/core/chat';
+import type { ChatMiddleware } from '../../src/core/middleware';
 import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 import { randomFrom, seedOfRun } from '../support/random';
@@ -453,6 +454,34 @@ describe('who is put out of a room while a read for it waits', () => {
     free();
     expect((await coming).heard).toEqual([]);
     expect(late).toHaveBeenCalled();
+    feed.close();
+  });
+
+  test('is given nothing that a `say` hook was looking at', async () => {
+    let pass = (): void => undefined;
+    const asked = jest.fn();
+    const slow: ChatMiddleware = {
+      name: 'slow',
+      say: async () => {
+        asked();
+        await new Promise<void>((resolve) => (pass = resolve));
+      },
+    };
+    const chat = await startChat({ middleware: [slow] });
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const live = await chat.sessions.live(bob.session);
+    const feed = await feedOf(chat, { ...bob, session: live }, new Map(), true);
+    await chat.sessions.listen(live, feed);
+    await chat.tell(bob.session.id, 'yours');
+    await say(chat, ann, 'defaultRoom', 'among ourselves');
+    const coming = feed.next(10);
+    await eventually(() => asked.mock.calls.length > 0);
+    await chat.rooms.removeMember(bob.session.id, 'defaultRoom');
+    pass();
+    expect((await coming).heard.map(({ json }) => (JSON.parse(json) as { message: unknown }).message)).toEqual([
+      'yours',
+    ]);
+    chat.sessions.detach(live, feed, { held: false, clean: true });
     feed.close();
   });
 
