@@ -111,7 +111,7 @@ export class Chat {
       settings,
       middleware: this.middleware,
       node: this.node,
-      sessions: () => this.sessions,
+      sessions: this.sessions,
       connection: (session, peer) => this.connection(session, peer),
       leaseBegan: (room) => this.leases.began(room),
     });
@@ -119,7 +119,7 @@ export class Chat {
       store,
       settings,
       middleware: this.middleware,
-      sessions: () => this.sessions,
+      sessions: this.sessions,
       full: () => count.full,
       maySweep: () => this.leases.maySweep,
     });

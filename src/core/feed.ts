@@ -80,17 +80,17 @@ export class Feed implements Hearer {
   /** Woken when there may be more, or when it is over. */
   sleeper: Sleeper | undefined;
 
-  readonly presence: boolean;
-  /** Stays at the logs' live ends, and is woken; otherwise the logs are read once. */
-  readonly follow: boolean;
+  readonly #presence: boolean;
+  readonly #follow: boolean;
 
+  /** @param options.follow stay at the logs' live ends, and be woken; otherwise the logs are read once */
   constructor(
     readonly chat: Chat,
     readonly listener: Listener,
     options: { readonly presence: boolean; readonly follow: boolean },
   ) {
-    this.presence = options.presence;
-    this.follow = options.follow;
+    this.#presence = options.presence;
+    this.#follow = options.follow;
   }
 
   get open(): boolean {
@@ -107,8 +107,8 @@ export class Feed implements Hearer {
     if (!this.#trackWarm(own, ownPlace)) starts.push(this.#track(own, { place: ownPlace, loss: undefined }));
     for (const [room, { floor }] of session.rooms) {
       const topic = roomTopic(room);
-      const given = places.get(topic) ?? (session.revived ? undefined : floor);
-      const known = given !== undefined && compareEntryIds(given, floor) >= 0 && !this.presence;
+      const given = places.get(topic);
+      const known = given !== undefined && compareEntryIds(given, floor) >= 0 && !this.#presence;
       if (!known || !this.#trackWarm(topic, given)) starts.push(this.#trackRoom(room, places));
     }
     return starts.length > 0 ? Promise.all(starts) : undefined;
@@ -177,10 +177,10 @@ export class Feed implements Hearer {
 
   #trackWarm(topic: Topic, place: EntryId): boolean {
     const { tails } = this.chat;
-    const tail = this.follow ? tails.acquireWarm(topic) : tails.warm(topic);
+    const tail = this.#follow ? tails.acquireWarm(topic) : tails.warm(topic);
     if (!tail) return false;
     const track = new Track(this, topic, tail, place, undefined);
-    if (this.follow) tail.add(track);
+    if (this.#follow) tail.add(track);
     this.#tracks = this.#tracks.concat(track);
     return true;
   }
@@ -188,7 +188,7 @@ export class Feed implements Hearer {
   async #trackRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const topic = roomTopic(room);
     await this.#track(topic, await this.chat.placeIn(this.listener.session, room, places.get(topic)));
-    if (!this.presence) return;
+    if (!this.#presence) return;
     const presence = presenceTopic(room);
     const place = await this.chat.presencePlaceIn(this.listener.session, room, places.get(presence));
     await this.#track(presence, { place, loss: undefined });
@@ -196,20 +196,20 @@ export class Feed implements Hearer {
 
   async #track(topic: Topic, start: Start): Promise<void> {
     const { tails } = this.chat;
-    const tail = this.follow ? await tails.acquire(topic) : tails.warm(topic);
+    const tail = this.#follow ? await tails.acquire(topic) : tails.warm(topic);
     // Two may be under way for one log.
     if (!this.#open || this.#removed?.has(topic) || this.#hasTrack(topic)) {
-      if (this.follow && tail) tails.release(tail);
+      if (this.#follow && tail) tails.release(tail);
       return;
     }
     const track = new Track(this, topic, tail, start.place, start.loss);
-    if (this.follow) tail?.add(track);
+    if (this.#follow) tail?.add(track);
     this.#tracks = this.#tracks.concat(track);
   }
 
   /** A tail that was only looked at, because others follow it, is theirs. */
   #letGo(track: Track): void {
-    if (track.tail && this.follow) this.chat.tails.release(track.tail, track);
+    if (track.tail && this.#follow) this.chat.tails.release(track.tail, track);
   }
 
   /**

@@ -17,8 +17,7 @@ export interface MembershipsOptions {
   readonly middleware: MiddlewareChain;
   /** This process among the nodes that hold members. */
   readonly node: string;
-  /** Of the same chat; asked for late, because sessions ask for memberships as well. */
-  readonly sessions: () => Sessions;
+  readonly sessions: Sessions;
   readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
   /** The node's lease in a room began with somebody's coming in. */
   readonly leaseBegan: (room: string) => void;
@@ -47,7 +46,7 @@ export class Memberships {
     while (!(await this.#writeIn(session, heard, { room, joining: heard.listening }, change))) {
       // The intent may have been taken for one of a node that did not live to finish it: by a request of this client that
       // came before the room had it.
-      await sessions().write(session, intention(room, heard.listening));
+      await sessions.write(session, intention(room, heard.listening));
       const membership = await store.membership(room, session.id);
       if (!membership) {
         await this.forget(session, room);
@@ -66,7 +65,7 @@ export class Memberships {
     change: ClientChange = {},
   ): Promise<boolean> {
     try {
-      await this.options.sessions().write(session, { ...change, rooms: new Map([[expects.room, heard]]), expects });
+      await this.options.sessions.write(session, { ...change, rooms: new Map([[expects.room, heard]]), expects });
       return true;
     } catch (error) {
       if (isPutOut(error)) return false;
@@ -118,14 +117,14 @@ export class Memberships {
         : recordTTL(this.options.settings);
       holders.push({ web: true, leaseMs });
     }
-    if (connection.type !== 'web' || this.options.sessions().isHeld(session.id)) holders.push(this.#node);
+    if (connection.type !== 'web' || this.options.sessions.isHeld(session.id)) holders.push(this.#node);
     return holders;
   }
 
   /** What holds one that the server puts in, be it connected or not. */
   holdersOfAbsent(client: string): Holder[] {
     const own: Holder = { web: true, leaseMs: FIRST_WEB_LEASE };
-    return this.options.sessions().isHeld(client) ? [own, this.#node] : [own];
+    return this.options.sessions.isHeld(client) ? [own, this.#node] : [own];
   }
 
   get #node(): Holder {
@@ -148,14 +147,14 @@ export class Memberships {
 
   /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
   async putBack(rooms: ReadonlySet<string>): Promise<void> {
-    for (const session of this.options.sessions().held()) {
+    for (const session of this.options.sessions.held()) {
       if (![...session.rooms.keys()].some((room) => rooms.has(room))) continue;
       // It may have been put out of the room, by whoever removed it, before we heard of that.
-      await this.options.sessions().refresh(session);
+      await this.options.sessions.refresh(session);
       const here = new Map([...session.rooms].filter(([room]) => rooms.has(room)));
       await this.hold(session, here);
       // Writing nothing makes the record anew when it is gone.
-      await this.options.sessions().write(session, {});
+      await this.options.sessions.write(session, {});
     }
   }
 
@@ -176,7 +175,7 @@ export class Memberships {
     const { store, sessions } = this.options;
     let gone = await store.leave(room, client);
     for (;;) {
-      const session = known ?? (await sessions().load(client));
+      const session = known ?? (await sessions.load(client));
       if (session) await this.forget(session, room);
       const again = await store.leave(room, client);
       if (!again) return gone;
@@ -187,13 +186,13 @@ export class Memberships {
   /** Out of the record alone. */
   async forget(session: Session, room: string): Promise<void> {
     session.exit(room);
-    await this.options.sessions().write(session, { rooms: new Map([[room, null]]) });
+    await this.options.sessions.write(session, { rooms: new Map([[room, null]]) });
   }
 
   /** Runs `leave` for clients that are gone already, as they were last stored. */
   async departed(room: string, departures: readonly Departure[]): Promise<void> {
     for (const { client } of departures) {
-      const session = (await this.options.sessions().load(client)) ?? new Session(client);
+      const session = (await this.options.sessions.load(client)) ?? new Session(client);
       await this.options.middleware.gone(this.options.connection(session, absentPeer(client)).connection, room);
     }
   }

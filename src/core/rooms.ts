@@ -15,8 +15,7 @@ export interface RoomsOptions {
   readonly store: Store;
   readonly settings: ChatSettings;
   readonly middleware: MiddlewareChain;
-  /** Of the same chat, which makes them after this. */
-  readonly sessions: () => Sessions;
+  readonly sessions: Sessions;
   /** There are as many rooms as there may be. */
   readonly full: () => boolean;
   /** Nobody is removed for a lease that ran out in an outage. */
@@ -67,7 +66,7 @@ export class Rooms {
 
     // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
     const change = { ...intention(room, listening), mostRooms };
-    const intent = this.options.sessions().write(session, change);
+    const intent = this.options.sessions.write(session, change);
     return this.#join(session, connection, room, { listening, revived, intent, making });
   }
 
@@ -84,7 +83,7 @@ export class Rooms {
   ): Promise<void> {
     const { middleware, sessions } = this.options;
     const change = { ...(revived ? { revived } : {}), ...(room === null ? {} : intention(room, false)) };
-    const intent = sessions().create(session, change);
+    const intent = sessions.create(session, change);
     if (room === null || middleware.hasJoin) await intent;
     if (room === null) return;
     try {
@@ -145,7 +144,7 @@ export class Rooms {
     // A member that asks to listen is one still.
     const heard = heardAs(entered);
     // Who listened here goes on where it was.
-    const place = revived || session.rooms.has(room) ? {} : placeOfItsOwn(session, room, heard);
+    const place = revived || session.rooms.has(room) ? {} : placeOfItsOwn(room, heard);
     return this.memberships.settle(session, room, heard, { ...place, ...current });
   }
 
@@ -200,12 +199,12 @@ export class Rooms {
       // For a moment it is in one more than it may be.
       await this.join(session, connection, room, { listening: false, revived, leaving: session.room, making });
     }
-    const old = await sessions().write(session, { room, expects: { room } });
+    const old = await sessions.write(session, { room, expects: { room } });
     if (old === null || old === room) return;
     try {
       await middleware.leave(connection, old);
     } catch (error) {
-      await sessions().write(session, { room: old });
+      await sessions.write(session, { room: old });
       if (known?.listening !== false) await this.#unjoin(session, connection, room, known);
       throw error;
     }
@@ -270,12 +269,12 @@ export class Rooms {
 
   /** Puts a client of any node into a room, whether or not it is connected; `join` hooks are not asked. */
   async addMember(client: string, room: string): Promise<void> {
-    const session = await this.options.sessions().load(client);
+    const session = await this.options.sessions.load(client);
     if (!session) throw new ChatError('not_found', 'this client');
     if (session.rooms.get(room)?.listening === false) throw new ChatError('already_in_room', room);
     const create = this.options.settings.createRoomsOnJoin;
     const isNew = !session.rooms.has(room);
-    await this.options.sessions().write(session, intention(parseRoomName(room), false));
+    await this.options.sessions.write(session, intention(parseRoomName(room), false));
     const joined = await this.memberships.enter({
       room,
       client,
@@ -288,7 +287,7 @@ export class Rooms {
       throw new ChatError('room_not_found');
     }
     const heard = heardAs(joined.membership);
-    await this.memberships.settle(session, room, heard, isNew ? placeOfItsOwn(session, room, heard) : {});
+    await this.memberships.settle(session, room, heard, isNew ? placeOfItsOwn(room, heard) : {});
   }
 
   /** Takes a client of any node out of a room. */
@@ -306,9 +305,9 @@ export class Rooms {
 }
 
 /**
- * A client that was revived is told of what it has lost in the rooms that it has no place in: not of one that it comes
- * into only now. All others go on where they came in when they have no place.
+ * Where it comes in is its first place: so that a client that was revived is told of its former rooms and not of this one;
+ * and of this one, when the room's log is lost before anything of it was read.
  */
-function placeOfItsOwn(session: Session, room: string, { floor }: HeardRoom): ClientChange {
-  return session.revived ? { places: new Map([[roomTopic(room), floor]]) } : {};
+function placeOfItsOwn(room: string, { floor }: HeardRoom): ClientChange {
+  return { places: new Map([[roomTopic(room), floor]]) };
 }

@@ -50,13 +50,14 @@ export interface TailOptions {
   readonly keepMs: number;
 }
 
-const SILENT: LogEntry[] = [];
+/** Frozen: nobody's entries are to come into everybody's. */
+const SILENT = Object.freeze<LogEntry[]>([]) as LogEntry[];
 
 type Batches = Map<EntryId, Batch | Promise<Batch>>;
 
 export class Tail implements Follower {
   /** Replaced where it is `SILENT`: most logs are a client's own, in which nothing is ever said. */
-  #ring = SILENT;
+  #ring: LogEntry[] = SILENT;
   #ringLength = 0;
   /** The place right before the ring's first entry. */
   #start: EntryId = BEGINNING;

@@ -36,7 +36,7 @@ export interface ForwardedOptions {
 }
 
 /** A connection, or one request of a proxy's connection for as long as it is answered. */
-type Held = Pick<Socket | ServerResponse, 'writableLength' | 'destroy' | 'on'> & { [SHARE]?: Share };
+type Held = Pick<Socket | ServerResponse, 'writableLength' | 'destroy' | 'on'> & { [SHARE]?: Share | undefined };
 
 /** What one address has open. */
 interface Share {
@@ -166,6 +166,7 @@ export class Admission {
   #closed(held: Held): void {
     const share = held[SHARE];
     if (!share) return;
+    held[SHARE] = undefined;
     share.all.delete(held);
     if (share.all.size === 0) this.#shares.delete(share.address);
     if (this.#shares.size > 0) return;

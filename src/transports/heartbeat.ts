@@ -68,7 +68,7 @@ export class Heartbeat {
   }
 }
 
-/** A fraction would be an object of its own, of which there may be two hundred thousand. */
+/** A fraction, and what is past 2^31 ms, is an object of its own, of which there may be two hundred thousand. */
 function whole(ms: number): number {
   return Math.floor(ms);
 }

@@ -1,6 +1,6 @@
 import type { ChatMiddleware } from '../../src/core/middleware';
 import { recordTTL } from '../../src/core/settings';
-import { BEGINNING } from '../../src/protocol/entry-id';
+import { BEGINNING, entryIdParts } from '../../src/protocol/entry-id';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
 import {
@@ -845,6 +845,19 @@ describe('places', () => {
       loss: { reason: 'expired', lost: null },
     });
     expect(await chat.placeIn(session, 'defaultRoom', floor)).toEqual({ place: floor, loss: undefined });
+  });
+
+  test('who had read nothing of a room yet is told when that is lost, and it is back there', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat, 'web'), await person(chat)];
+    for (const who of [ann, bob]) await join(chat, who, 'kitchen');
+    const heard = ann.session.rooms.get('kitchen')!;
+    await chat.say(bob, 'kitchen', 'unheard');
+    await chat.store.removeRoom('kitchen');
+    await eventually(() => Date.now() > entryIdParts(heard.floor).ms);
+    await chat.memberships.rejoin(ann.session, ann.connection, 'kitchen', heard);
+    const given = (await chat.store.client(ann.session.id))!.places.get(roomTopic('kitchen'));
+    expect((await chat.placeIn(ann.session, 'kitchen', given)).loss).toEqual({ reason: 'reset', lost: null });
   });
 
   test('and nothing of the rooms that it comes into, or is put into, only then', async () => {

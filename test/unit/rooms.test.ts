@@ -39,9 +39,8 @@ describe('a client that is put into a room', () => {
     const { id } = await chat.say(cat, 'kitchen', 'meanwhile');
     for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
     const [annsRecord, bobsRecord] = [await chat.store.client(ann.session.id), await chat.store.client(bob.session.id)];
-    const given = [annsRecord, bobsRecord].map((record) => record!.places.get(roomTopic('kitchen')));
-    expect(await chat.placeIn(ann.session, 'kitchen', given[0])).toEqual({ place: floor, loss: undefined });
-    expect(await chat.placeIn(bob.session, 'kitchen', given[1])).toEqual({ place: id, loss: undefined });
+    expect(annsRecord!.places.get(roomTopic('kitchen'))).toBe(floor);
+    expect(bobsRecord!.places.get(roomTopic('kitchen'))).toBe(id);
     const heard = { listening: false, floor: id, presenceFloor: expect.any(String) };
     expect(bobsRecord!.rooms.get('kitchen')).toEqual(heard);
     expect(bob.session.rooms.get('kitchen')).toEqual(bobsRecord!.rooms.get('kitchen'));

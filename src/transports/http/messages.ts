@@ -144,7 +144,7 @@ class Answer {
 
   /** Waits for something to come; the poll's end, whatever it is, is one answer and lets go of everything. */
   park(session: Session, wait: number): void {
-    // Whole ms: a fraction would be an object of its own.
+    // Whole ms: a fraction is an object of its own.
     const poll = new WaitingPoll(this, session, Math.ceil(performance.now() + wait * 1000));
     this.#waiting = poll;
     // It may have gone while we looked.

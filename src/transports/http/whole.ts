@@ -42,24 +42,20 @@ export function endWith(response: ServerResponse, text: string): void {
 
 /** A body with its head, for one or for many. */
 export class WholeAnswer {
-  readonly bytes: number;
-  /** From `Content-Length` on; a character for each byte, as node:http writes heads. */
-  readonly #rest: string;
   #date = '';
   #text = '';
 
-  constructor(readonly json: string) {
-    this.bytes = Buffer.byteLength(json);
-    const body = this.bytes === json.length ? json : Buffer.from(json).toString('latin1');
-    this.#rest = `\r\nContent-Length: ${String(this.bytes)}\r\n\r\n${body}`;
-  }
+  constructor(readonly json: string) {}
 
+  /** A character for each byte, as node:http writes heads. */
   get text(): string {
     const date = dateNow();
-    if (date !== this.#date) {
-      this.#date = date;
-      this.#text = HEAD + date + this.#rest;
-    }
+    if (date === this.#date) return this.#text;
+    const { json } = this;
+    const bytes = Buffer.byteLength(json);
+    const body = bytes === json.length ? json : Buffer.from(json).toString('latin1');
+    this.#date = date;
+    this.#text = `${HEAD}${date}\r\nContent-Length: ${String(bytes)}\r\n\r\n${body}`;
     return this.#text;
   }
 }
