@@ -1,4 +1,5 @@
 /** Reading many logs as one: what a client has not had of all it hears, oldest first, with one cursor for all. */
+import { Arrivals } from './arrivals';
 import { BEGINNING, compareEntryIds, type EntryId } from '../protocol/entry-id';
 import { ChatError } from '../protocol/errors';
 import type { Gap } from '../protocol/message';
@@ -73,7 +74,7 @@ const PAGE_BYTES = 1024 * 1024;
 export class Feed implements Hearer {
   /** A list: most clients hear two logs, and few more than fifty. Made anew with every change, of just that length. */
   #tracks: readonly Track[] = NOWHERE;
-  #removed: Set<Topic> | undefined;
+  #arrivals: Arrivals | undefined;
   #open = true;
   /** It has read past something since it began, be it that nothing of it was for this client. */
   moved = false;
@@ -104,7 +105,7 @@ export class Feed implements Hearer {
     const own = clientTopic(session.id);
     // No place in its own log means that there was nothing when the cursor was made.
     const ownPlace = places.get(own) ?? BEGINNING;
-    if (!this.#trackWarm(own, ownPlace)) starts.push(this.#track(own, { place: ownPlace, loss: undefined }));
+    if (!this.#trackWarm(own, ownPlace)) starts.push(this.#track(own, () => ({ place: ownPlace, loss: undefined })));
     for (const [room, { floor }] of session.rooms) {
       const topic = roomTopic(room);
       const given = places.get(topic);
@@ -139,8 +140,7 @@ export class Feed implements Hearer {
   }
 
   roomAdded(room: string, heard: HeardRoom): void {
-    if (this.#hasTrack(roomTopic(room))) return;
-    for (const topic of [roomTopic(room), presenceTopic(room)]) this.#removed?.delete(topic);
+    if (this.#reads(roomTopic(room))) return;
     this.#trackRoom(room, floorsOf(room, heard)).then(
       () => {
         this.wake();
@@ -154,8 +154,7 @@ export class Feed implements Hearer {
 
   roomRemoved(room: string): void {
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
-      this.#removed ??= new Set();
-      this.#removed.add(topic);
+      this.#arrivals?.cancel(topic);
       for (const track of this.#tracks) if (track.topic === topic) this.#letGo(track);
       this.#tracks = this.#tracks.filter((track) => track.topic !== topic);
     }
@@ -171,8 +170,8 @@ export class Feed implements Hearer {
 
   // --- inside ---
 
-  #hasTrack(topic: Topic): boolean {
-    return this.#tracks.some((track) => track.topic === topic);
+  #reads(topic: Topic): boolean {
+    return this.#arrivals?.has(topic) === true || this.#tracks.some((track) => track.topic === topic);
   }
 
   #trackWarm(topic: Topic, place: EntryId): boolean {
@@ -186,19 +185,32 @@ export class Feed implements Hearer {
   }
 
   async #trackRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
-    const topic = roomTopic(room);
-    await this.#track(topic, await this.chat.placeIn(this.listener.session, room, places.get(topic)));
-    if (!this.#presence) return;
-    const presence = presenceTopic(room);
-    const place = await this.chat.presencePlaceIn(this.listener.session, room, places.get(presence));
-    await this.#track(presence, { place, loss: undefined });
+    const { chat } = this;
+    const { session } = this.listener;
+    const messages = this.#track(roomTopic(room), (topic) => chat.placeIn(session, room, places.get(topic)));
+    const events = this.#presence
+      ? this.#track(presenceTopic(room), async (topic) => {
+          const place = await chat.presencePlaceIn(session, room, places.get(topic));
+          return { place, loss: undefined };
+        })
+      : undefined;
+    await Promise.all([messages, events]);
   }
 
-  async #track(topic: Topic, start: Start): Promise<void> {
+  async #track(topic: Topic, startOf: (topic: Topic) => Start | Promise<Start>): Promise<void> {
+    if (this.#reads(topic)) return;
     const { tails } = this.chat;
-    const tail = this.#follow ? await tails.acquire(topic) : tails.warm(topic);
-    // Two may be under way for one log.
-    if (!this.#open || this.#removed?.has(topic) || this.#hasTrack(topic)) {
+    const arrived = (this.#arrivals ??= new Arrivals()).begin(topic);
+    let tail: Tail | undefined;
+    let start: Start;
+    try {
+      start = await startOf(topic);
+      tail = this.#follow ? await tails.acquire(topic) : tails.warm(topic);
+    } catch (error) {
+      arrived();
+      throw error;
+    }
+    if (!arrived() || !this.#open) {
       if (this.#follow && tail) tails.release(tail);
       return;
     }

@@ -1,5 +1,6 @@
 /** Pushing to one link (WebSocket, TCP): a reader per log, each catching up from it and then following. */
 import { BEGINNING, type EntryId } from '../protocol/entry-id';
+import { Arrivals } from './arrivals';
 import { joinFrames, type Batch, type PushFormat } from './batch';
 import type { Chat } from './chat';
 import { cursorOf } from './cursors';
@@ -143,8 +144,7 @@ const NOBODY: readonly PushReader[] = [];
 export class Pusher implements Hearer {
   /** A list, made anew with every change: most links have two, and there may be a hundred thousand links. */
   #readers: readonly PushReader[] = NOBODY;
-  /** Whose tails are under way: a room that is left while it is being joined is not followed for ever. */
-  #coming: Set<Topic> | undefined;
+  #arrivals: Arrivals | undefined;
   #open = true;
 
   constructor(
@@ -167,7 +167,7 @@ export class Pusher implements Hearer {
     const { session } = this.listener;
     const starts: Promise<void>[] = [];
     const own = clientTopic(session.id);
-    starts.push(this.#follow(own, { place: places.get(own) ?? BEGINNING, loss: undefined }));
+    starts.push(this.#follow(own, () => ({ place: places.get(own) ?? BEGINNING, loss: undefined })));
     for (const room of session.rooms.keys()) starts.push(this.#followRoom(room, places));
     await Promise.all(starts);
   }
@@ -198,7 +198,7 @@ export class Pusher implements Hearer {
 
   roomRemoved(room: string): void {
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
-      this.#coming?.delete(topic);
+      this.#arrivals?.cancel(topic);
       const reader = this.#readers.find(({ tail }) => tail.topic === topic);
       if (!reader) continue;
       this.#readers = this.#readers.filter((other) => other !== reader);
@@ -215,33 +215,43 @@ export class Pusher implements Hearer {
     this.#open = false;
     for (const reader of this.#readers) reader.end();
     this.#readers = NOBODY;
-    this.#coming = undefined;
   }
 
   #follows(topic: Topic): boolean {
-    return this.#coming?.has(topic) === true || this.#readers.some(({ tail }) => tail.topic === topic);
+    return this.#arrivals?.has(topic) === true || this.#readers.some(({ tail }) => tail.topic === topic);
   }
 
   async #followRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
-    const topic = roomTopic(room);
-    await this.#follow(topic, await this.chat.placeIn(this.listener.session, room, places.get(topic)));
-    const presence = presenceTopic(room);
-    if (!this.presence) return;
-    const place = await this.chat.presencePlaceIn(this.listener.session, room, places.get(presence));
-    await this.#follow(presence, { place, loss: undefined });
+    const { chat, presence } = this;
+    const { session } = this.listener;
+    const messages = this.#follow(roomTopic(room), (topic) => chat.placeIn(session, room, places.get(topic)));
+    const events = presence
+      ? this.#follow(presenceTopic(room), async (topic) => {
+          const place = await chat.presencePlaceIn(session, room, places.get(topic));
+          return { place, loss: undefined };
+        })
+      : undefined;
+    await Promise.all([messages, events]);
   }
 
-  async #follow(topic: Topic, start: Start): Promise<void> {
-    if (!this.#follows(topic)) (this.#coming ??= new Set()).add(topic);
-    const tail = await this.chat.tails.acquire(topic);
-    const reader = new PushReader(tail, this, start);
-    tail.add(reader);
-    const isWanted = this.#open && this.#coming?.delete(topic);
-    if (this.#coming?.size === 0) this.#coming = undefined;
-    if (!isWanted) {
-      reader.end();
+  async #follow(topic: Topic, startOf: (topic: Topic) => Start | Promise<Start>): Promise<void> {
+    if (this.#follows(topic)) return;
+    const arrived = (this.#arrivals ??= new Arrivals()).begin(topic);
+    let tail: Tail;
+    let start: Start;
+    try {
+      start = await startOf(topic);
+      tail = await this.chat.tails.acquire(topic);
+    } catch (error) {
+      arrived();
+      throw error;
+    }
+    if (!arrived() || !this.#open) {
+      this.chat.tails.release(tail);
       return;
     }
+    const reader = new PushReader(tail, this, start);
+    tail.add(reader);
     this.#readers = this.#readers.concat(reader);
     reader.wake();
   }

@@ -504,6 +504,57 @@ describe('who is put out of a room while a read for it waits', () => {
   });
 });
 
+describe('who leaves a room and comes back while its log is being looked for', () => {
+  /** As it is, but that whoever would follow the kitchen's log waits until it is called. */
+  function withheld(chat: Chat): () => void {
+    let free = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (free = resolve));
+    const follow = chat.store.follow.bind(chat.store);
+    jest.spyOn(chat.store, 'follow').mockImplementation(async (topic, follower) => {
+      if (topic === roomTopic('kitchen')) await gate;
+      return follow(topic, follower);
+    });
+    return free;
+  }
+
+  async function inAndOutAndIn(chat: Chat, ann: Person, bob: Person): Promise<void> {
+    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    await chat.rooms.leave(bob.session, bob.connection, 'kitchen');
+    await say(chat, ann, 'kitchen', 'while it was out');
+    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+  }
+
+  test('is pushed nothing of what was said while it was out', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const { link } = await listen(chat, bob);
+    const free = withheld(chat);
+    await inAndOutAndIn(chat, ann, bob);
+    free();
+    await say(chat, ann, 'kitchen', 'welcome back');
+    await eventually(() => link.texts.includes('welcome back'));
+    expect(link.texts).toEqual(['welcome back']);
+  });
+
+  test('is given nothing of it by a feed', async () => {
+    const chat = await startChat();
+    const [ann, bob] = [await person(chat), await person(chat)];
+    const session = await chat.sessions.live(bob.session);
+    const feed = await feedOf(chat, { ...bob, session }, new Map(), true);
+    await chat.sessions.listen(session, feed);
+    const free = withheld(chat);
+    await inAndOutAndIn(chat, ann, { ...bob, session });
+    free();
+    await say(chat, ann, 'kitchen', 'welcome back');
+    await eventually(() => feed.places.has(roomTopic('kitchen')));
+    const { messages } = await readAll(feed);
+    expect(messages.map(({ message }) => message)).toEqual(['welcome back']);
+    chat.sessions.detach(session, feed, { held: false, clean: true });
+    feed.close();
+  });
+});
+
 test('who comes in again hears who comes and goes there again', async () => {
   const chat = await startChat();
   const [ann, bob] = [await person(chat), await person(chat)];
