@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: measures earshot beside its peers and writes docs/benchmarks.md.
  *
- *   npm run bench                     everything, in about half an hour; writes docs/benchmarks.md
+ *   npm run bench                     everything, in twenty minutes; writes docs/benchmarks.md
  *   npm run bench -- quick            the main figures in a minute; prints, and writes nothing
  *   npm run bench -- --only ws-sat100,ws-one100 --rounds 3 --servers earshot,nchan
  *   npm run bench -- --only ws-sat100 --servers earshot --seconds 8 --cpu-prof /tmp/profiles
