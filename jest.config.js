@@ -5,6 +5,8 @@
  * (its module graph), so few, well-named files.
  */
 
+const { availableParallelism } = require('node:os');
+
 /** The projects that need Redis share one, started by global-setup; unit tests run on a machine without it. */
 const withRedis = {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
@@ -22,7 +24,7 @@ const project = (displayName, more = {}) => ({
 
 module.exports = {
   // More than there are cores: half of the time a test of sockets, leases and browsers waits.
-  maxWorkers: '150%',
+  maxWorkers: Math.ceil(availableParallelism() * 1.5),
   testSequencer: '<rootDir>/test/support/longest-first.cjs',
   // Jest knows no timeout of a project's own: this is for the slowest, those that start processes and break them.
   testTimeout: 60_000,
