@@ -64,7 +64,7 @@ export class StickyParams {
 
   /** The arguments of a `say`; where it names no match of its own, the sticky one is meant. */
   matched(params: Arguments): Arguments {
-    if (params['roomMatchKey'] !== undefined || params['roomMatchValue'] !== undefined) return params;
+    if (!this.#ahead || params['roomMatchKey'] !== undefined || params['roomMatchValue'] !== undefined) return params;
     return { ...params, roomMatchKey: this.ahead('roomMatchKey'), roomMatchValue: this.ahead('roomMatchValue') };
   }
 

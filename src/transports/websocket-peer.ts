@@ -215,8 +215,8 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
       return;
     }
     const request = requestOf(frame as Arguments);
-    const said = request.event === 'say' ? { params: conversation.sticky.matched(request.params) } : {};
-    conversation.receive({ ...request, ...said }, messageCount, data.length);
+    const params = request.event === 'say' ? conversation.sticky.matched(request.params) : request.params;
+    conversation.receive(params === request.params ? request : { ...request, params }, messageCount, data.length);
   }
 
   #primus(frame: string): void {
