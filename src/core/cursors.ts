@@ -4,7 +4,7 @@ import { BEGINNING, parseEntryId, type EntryId } from '../protocol/entry-id';
 import { ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { Chat } from './chat';
-import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
+import { presenceTopic, roomTopic, type Topic } from './entry';
 import type { Session } from './session';
 
 type Marks = Pick<Chat, 'tokens'>;
@@ -59,7 +59,7 @@ export function placesOf(
     if (place !== undefined) places.set(topic, place);
   };
   for (const room of session.rooms.keys()) take(roomTopic(room));
-  take(clientTopic(session.id));
+  take(session.topic);
   for (const room of session.rooms.keys()) take(presenceTopic(room));
   return places;
 }

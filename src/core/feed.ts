@@ -5,7 +5,7 @@ import { ChatError } from '../protocol/errors';
 import type { Gap } from '../protocol/message';
 import type { Batch, LogEntry } from './batch';
 import type { Chat } from './chat';
-import { clientTopic, presenceTopic, roomTopic, topicSubject, type Topic } from './entry';
+import { presenceTopic, roomTopic, topicSubject, type Topic } from './entry';
 import { hears, hearsAll, hearThrough, type Heard, type Listener } from './hear';
 import { gapOf } from './verdict';
 import { floorsOf, type Start } from './push';
@@ -102,7 +102,7 @@ export class Feed implements Hearer {
   start(places: ReadonlyMap<Topic, EntryId>): Promise<unknown> | undefined {
     const { session } = this.listener;
     const starts: Promise<void>[] = [];
-    const own = clientTopic(session.id);
+    const own = session.topic;
     // No place in its own log means that there was nothing when the cursor was made.
     const ownPlace = places.get(own) ?? BEGINNING;
     if (!this.#trackWarm(own, ownPlace)) starts.push(this.#track(own, () => ({ place: ownPlace, loss: undefined })));

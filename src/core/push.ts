@@ -4,7 +4,7 @@ import { Arrivals } from './arrivals';
 import { joinFrames, type Batch, type PushFormat } from './batch';
 import type { Chat } from './chat';
 import { cursorOf } from './cursors';
-import { clientTopic, presenceTopic, roomTopic, type Topic } from './entry';
+import { presenceTopic, roomTopic, type Topic } from './entry';
 import { hears, hearsAll, hearThrough, type Listener } from './hear';
 import type { HeardRoom, Hearer } from './session';
 import type { Floors } from './store';
@@ -166,7 +166,7 @@ export class Pusher implements Hearer {
   async start(places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const { session } = this.listener;
     const starts: Promise<void>[] = [];
-    const own = clientTopic(session.id);
+    const own = session.topic;
     starts.push(this.#follow(own, () => ({ place: places.get(own) ?? BEGINNING, loss: undefined })));
     for (const room of session.rooms.keys()) starts.push(this.#followRoom(room, places));
     await Promise.all(starts);

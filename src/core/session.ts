@@ -1,6 +1,6 @@
 /** One client as this node knows it: its rooms, its places, its attributes, and what hears for it here. */
 import type { EntryId } from '../protocol/entry-id';
-import type { Topic } from './entry';
+import { clientTopic, type Topic } from './entry';
 import type { ClientChange, ClientRecord, Floors, Written } from './store';
 
 export interface HeardRoom extends Floors {
@@ -52,7 +52,12 @@ export class Session {
   isNew = false;
   #attributes: Map<string, unknown> | undefined;
 
-  constructor(readonly id: string) {}
+  /** What is told to this client alone. */
+  readonly topic: Topic;
+
+  constructor(readonly id: string) {
+    this.topic = clientTopic(id);
+  }
 
   get attributes(): ReadonlyMap<string, unknown> {
     return this.#attributes ?? NO_ATTRIBUTES;

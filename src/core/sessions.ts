@@ -1,6 +1,5 @@
 /** The sessions of this node: read from the store for one request, or kept live while something hears for them. */
 import { ChatError } from '../protocol/errors';
-import { clientTopic } from './entry';
 import type { Logger } from './logger';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
 import type { ClientChange, Store, Written } from './store';
@@ -279,7 +278,7 @@ export class Sessions {
   async #bringUp(session: Session): Promise<Live> {
     const live = new Live(session, this.#catchUp, this.#refresh);
     const hadRecord = session.version > 0;
-    live.tail = await this.options.tails.acquire(clientTopic(session.id), live);
+    live.tail = await this.options.tails.acquire(session.topic, live);
     try {
       // What changed between the record's being read and its being followed was announced to nobody here.
       if (hadRecord) await this.refresh(session);

@@ -31,9 +31,9 @@ export class Tokens {
 
   /** `foreign`: has not our form, and may be meant for somebody else. `forged`: has it, but we never made it. */
   read(token: string): TokenReading {
-    if (!TOKEN.test(token)) return { outcome: 'foreign' };
     const known = this.#known.get(token);
     if (known) return known;
+    if (!TOKEN.test(token)) return { outcome: 'foreign' };
     const bytes = Buffer.from(token, 'base64url');
     const signed = bytes.subarray(0, SIGNED_BYTES);
     if (!timingSafeEqual(this.#tokenMac(signed), bytes.subarray(SIGNED_BYTES))) return { outcome: 'forged' };

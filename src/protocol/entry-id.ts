@@ -36,7 +36,14 @@ export function formatEntryId(ms: number, seq: number): EntryId {
 /** Negative when `a` comes first, 0 when they are the same place, positive when `b` comes first. */
 export function compareEntryIds(a: EntryId, b: EntryId): number {
   if (a === b) return 0;
-  const left = entryIdParts(a);
-  const right = entryIdParts(b);
-  return left.ms - right.ms || left.seq - right.seq;
+  const dash = a.indexOf('-');
+  const otherDash = b.indexOf('-');
+  // Numbers without leading zeros: the one with more digits is the greater, and of as many they compare as texts.
+  if (dash !== otherDash) return dash - otherDash;
+  if (a.length === b.length) return a < b ? -1 : 1;
+  for (let at = 0; at < dash; at += 1) {
+    const difference = a.charCodeAt(at) - b.charCodeAt(at);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
 }

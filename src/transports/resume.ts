@@ -4,7 +4,7 @@ import { BEGINNING, type EntryId } from '../protocol/entry-id';
 import type { Chat } from '../core/chat';
 import type { Peer } from '../core/connection';
 import { cursorOf, placesOf } from '../core/cursors';
-import { clientTopic, roomTopic, type Topic } from '../core/entry';
+import { roomTopic, type Topic } from '../core/entry';
 import type { Session } from '../core/session';
 import { given, type Arguments } from './request';
 
@@ -49,7 +49,7 @@ async function placesKept(chat: Chat, session: Session): Promise<ReadonlyMap<Top
 /** Where each room's reader will stand: a room without a place is heard from its join on. */
 function started(session: Session, places: ReadonlyMap<Topic, EntryId>): ReadonlyMap<Topic, EntryId> {
   const all = new Map<Topic, EntryId>();
-  const own = clientTopic(session.id);
+  const own = session.topic;
   all.set(own, places.get(own) ?? BEGINNING);
   for (const [room, { floor }] of session.rooms) all.set(roomTopic(room), places.get(roomTopic(room)) ?? floor);
   return all;

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import cookieParser from 'cookie-parser';
 import express, { type Express } from 'express';
 import { actions, createChat, createServer, MemoryStore, type MountedChat } from '../../src';
-import { HttpClient } from '../support/http-client';
+import { connected, HttpClient } from '../support/http-client';
 import { KeptLog } from '../support/logger';
 import { WsClient } from '../support/clients';
 
@@ -69,6 +69,23 @@ test('the application may have parsed bodies and cookies already', async () => {
     body: new URLSearchParams({ method: 'say', message: 'form' }),
   });
   expect(await form.json()).toMatchObject({ status: 'OK' });
+});
+
+test('what a middleware of the application makes of the same headers counts, with every request of a connection', async () => {
+  const bearers: string[] = [];
+  const { url } = await mount((app, chat) => {
+    app.use('/chat', (request, _response, next) => {
+      const bearer = bearers.shift();
+      if (bearer !== undefined) request.headers.authorization = `Bearer ${bearer}`;
+      next();
+    });
+    app.use('/chat', chat.router);
+  });
+  const [ann, bob] = [await connected({ url }), await connected({ url })];
+  const [isAnn, isBob] = [await ann.id(), await bob.id()];
+  const one = new HttpClient(url);
+  bearers.push(ann.session, ann.session, bob.session, ann.session);
+  expect([await one.id(), await one.id(), await one.id(), await one.id()]).toEqual([isAnn, isAnn, isBob, isAnn]);
 });
 
 test('the application’s own upgrades, and a bearer of its own, stay its own', async () => {

@@ -154,6 +154,33 @@ test('an unknown token and one of a client that has gone are told apart by nothi
   ]);
 });
 
+test('what a connection’s requests have shown counts for its next one only while every header is the same', async () => {
+  const server = await startServer();
+  const [ann, bob] = [await connected(server), await connected(server)];
+  const one = new HttpClient(server.url);
+  const by = async (headers: Readonly<Record<string, string>>): Promise<unknown> => {
+    one.headers = headers;
+    const { status, body } = await one.get('detailsView');
+    return status === 200 ? body.details.id : body.code;
+  };
+  const [isAnn, isBob] = [await ann.id(), await bob.id()];
+  for (let round = 0; round < 3; round += 1) {
+    expect(await by(ann.headers)).toBe(isAnn);
+    expect(await by(ann.headers)).toBe(isAnn);
+    expect(await by(bob.headers)).toBe(isBob);
+    expect(await by({ ...ann.headers, Origin: 'https://evil.test' })).toBe('cross_site');
+    expect(await by({ ...ann.headers, Origin: server.url })).toBe(isAnn);
+    expect(await by({ ...ann.headers, Referer: server.url })).toBe(isAnn);
+    expect(await by({ ...ann.headers, Referer: 'https://evil.test' })).toBe('cross_site');
+    expect(await by({ ...ann.headers, 'Sec-Purpose': 'prefetch' })).toBe('cross_site');
+    expect(await by({ ...ann.headers, 'X-Purpose': 'something' })).toBe(isAnn);
+    expect(
+      await by({ Authorization: ann.headers['Authorization']!.replace(/.$/, (end) => (end === 'A' ? 'B' : 'A')) }),
+    ).toBe('session_unknown');
+  }
+  expect(one.connections).toBe(1);
+});
+
 describe('a WebSocket of another site', () => {
   const host = (port: number): string => `127.0.0.1:${port}`;
   const listed = { commonWeb: { allowedOrigins: ['https://page.example.com', 'https://*.example.org'] } };

@@ -29,6 +29,7 @@ export class HttpClient {
   /** The cursor that came last. */
   cursor = '';
   readonly #agent = new http.Agent({ keepAlive: true });
+  readonly #sockets = new Set<unknown>();
 
   /** @param url of a node; a client may go to another with each request */
   constructor(public url: string) {
@@ -95,6 +96,11 @@ export class HttpClient {
     this.#agent.destroy();
   }
 
+  /** That it has made so far. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
   #send(method: string, path: string, body: unknown): Promise<http.IncomingMessage> {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const headers = {
@@ -105,6 +111,7 @@ export class HttpClient {
     return new Promise((resolve, reject) => {
       const request = http.request(this.url + path, { method, headers, agent: this.#agent }, resolve);
       request.on('error', reject);
+      request.on('socket', (socket) => this.#sockets.add(socket));
       request.end(body === undefined ? undefined : JSON.stringify(body));
     });
   }

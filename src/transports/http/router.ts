@@ -15,6 +15,7 @@ import { bodyParams, queryParams, type Params } from './params';
 import { PlaceKeeper } from './places';
 import { serveClient } from './pages';
 import { NO_HEADERS, sendAnswer, sendError } from './reply';
+import { passedBefore, rememberPassed } from './same-headers';
 import { WholeAnswer } from './whole';
 
 export interface RouterOptions<Api> extends Omit<MessagesOptions, 'places'> {
@@ -83,7 +84,7 @@ export function createRouters<Api>(options: RouterOptions<Api>): ChatRouters {
       else if (path === '/api') name = askedName;
       else if (path.startsWith('/api/')) name = apiNameAt(path.slice('/api'.length));
       else return false;
-      void door.answer(request, response, name);
+      void door.answer(request, response, name, true);
       return true;
     },
   };
@@ -92,20 +93,28 @@ export function createRouters<Api>(options: RouterOptions<Api>): ChatRouters {
 class Door<Api> {
   constructor(readonly options: RouterOptions<Api> & MessagesOptions) {}
 
-  /** Never rejects: whatever goes wrong is answered. */
-  async answer(request: ChatRequest, response: ServerResponse, nameOf: NameOf): Promise<void> {
+  /**
+   * Never rejects: whatever goes wrong is answered.
+   * @param own the request is as it came to a server of our own
+   */
+  async answer(request: ChatRequest, response: ServerResponse, nameOf: NameOf, own = false): Promise<void> {
     const { guard, actions, identity, returnErrorCodes, logger, bodyBytes } = this.options;
     let headers: Readonly<Record<string, string>> = NO_HEADERS;
     let cookies: Cookies = NO_COOKIES;
     try {
-      guard.checkHost(request);
-      headers = guard.cors(request) ?? NO_HEADERS;
+      const passed = own ? passedBefore(request) : undefined;
+      if (!passed) guard.checkHost(request);
+      const cors = passed ? passed.cors : guard.cors(request);
+      if (cors) headers = cors;
       if (request.method === 'OPTIONS') {
         preflight(response, headers);
         return;
       }
-      const shown = identity.shown(request);
-      guard.checkSite(request, identity.isLookalike(shown));
+      const shown = passed?.shown ?? identity.shown(request);
+      if (!passed) {
+        guard.checkSite(request, identity.isLookalike(shown));
+        if (own) rememberPassed(request, cors, shown);
+      }
       if (request.method !== 'GET' && request.method !== 'POST') {
         headers = { ...headers, Allow: 'GET, POST, OPTIONS' };
         throw new ChatError('method_not_allowed', 'only GET and POST are answered');
