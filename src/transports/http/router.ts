@@ -113,7 +113,7 @@ class Door<Api> {
       const shown = passed?.shown ?? identity.shown(request);
       if (!passed) {
         guard.checkSite(request, identity.isLookalike(shown));
-        if (own) rememberPassed(request, cors, shown);
+        if (own) rememberPassed(request, { cors, shown });
       }
       if (request.method !== 'GET' && request.method !== 'POST') {
         headers = { ...headers, Allow: 'GET, POST, OPTIONS' };

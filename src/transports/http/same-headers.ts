@@ -18,10 +18,13 @@ interface Remembered extends Passed {
   rawHeaders: readonly string[];
 }
 
+/** Characters of them all: they stay with a connection for as long as it is open, whether anybody asks over it or not. */
+const MOST = 2048;
+
 const LAST = Symbol('last');
 
 interface Remembering extends Socket {
-  [LAST]?: Remembered;
+  [LAST]?: Remembered | undefined;
 }
 
 /** Undefined when this connection's last request that passed had other headers, in whatever way. */
@@ -33,10 +36,8 @@ export function passedBefore({ socket, rawHeaders }: IncomingMessage): Passed | 
   return last;
 }
 
-export function rememberPassed(
-  { socket, rawHeaders }: IncomingMessage,
-  cors: CorsHeaders | undefined,
-  shown: Shown,
-): void {
-  (socket as Remembering)[LAST] = { rawHeaders, cors, shown };
+export function rememberPassed({ socket, rawHeaders }: IncomingMessage, { cors, shown }: Passed): void {
+  let length = 0;
+  for (const text of rawHeaders) length += text.length;
+  (socket as Remembering)[LAST] = length > MOST ? undefined : { rawHeaders, cors, shown };
 }
