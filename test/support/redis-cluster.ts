@@ -34,10 +34,12 @@ export class ClusterDeployment {
       );
       const { admin } = server;
       await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
-      if (index > 0) await admin.call('CLUSTER', 'MEET', '127.0.0.1', ports[0] ?? 0, ports[PRIMARIES + 1] ?? 0);
       return { server, admin, port, id: String(await admin.call('CLUSTER', 'MYID')) };
     });
     const nodes = await Promise.all(starting);
+    // Only now: a node that knows another one takes no epoch any more.
+    const [bus = 0] = ports.slice(PRIMARIES + 1);
+    for (const { admin } of nodes.slice(1)) await admin.call('CLUSTER', 'MEET', '127.0.0.1', ports[0] ?? 0, bus);
     const slot = Number(await nodes[0]?.admin.call('CLUSTER', 'KEYSLOT', key));
     const [replicated, replica] = [nodes[Math.floor((slot * PRIMARIES) / SLOTS)], nodes[PRIMARIES]];
     if (!replicated || !replica) throw new Error('a cluster has nodes');
