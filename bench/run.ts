@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: measures earshot beside its peers and writes docs/benchmarks.md.
  *
- *   npm run bench                     everything, in twenty minutes; writes docs/benchmarks.md
+ *   npm run bench                     everything, in half an hour; writes docs/benchmarks.md
  *   npm run bench -- quick            the main figures in a minute; prints, and writes nothing
  *   npm run bench -- --only ws-sat100,ws-one100 --rounds 3 --servers earshot,nchan
  *   npm run bench -- --only ws-sat100 --servers earshot --seconds 8 --cpu-prof /tmp/profiles
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   const context: Context = {
     servers,
     generator,
-    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 2.5), measure: wish.seconds ?? 0.6 },
+    span: { warm: wish.warm ?? (wish.quick ? 0.4 : 6), measure: wish.seconds ?? 0.6 },
     many: wish.quick ? 2000 : 10_000,
   };
   try {
@@ -100,7 +100,7 @@ async function rounds(wish: Wishes, context: Context): Promise<Measured[]> {
       const first = round % kinds.length;
       for (const kind of [...kinds.slice(first), ...kinds.slice(0, first)]) {
         // What ran in the round before is warm.
-        const warm = round === 0 ? context.span.warm : context.span.warm / 5;
+        const warm = round === 0 ? context.span.warm : context.span.warm / 10;
         const turn = { ...context, span: { ...context.span, warm } };
         const figure = await scenario.run(turn, kind, scenario.servers[kind]!);
         const key = `${scenario.id} ${kind}`;
