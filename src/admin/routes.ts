@@ -225,7 +225,10 @@ async function client({ id }: { id: string }, chat: Chat): Promise<object> {
   const record = await chat.store.client(id);
   if (!record) throw new ChatError('not_found', 'this client');
   const { connectedAt, room, attributes } = record;
-  const all = [...record.rooms].map(([name, { listening }]) => ({ room: name, listening }));
+  const all: object[] = [];
+  for (const [name, recorded] of record.rooms) {
+    if (recorded.floor !== undefined) all.push({ room: name, listening: recorded.listening });
+  }
   return { id, connectedAt, room, rooms: all, attributes: Object.fromEntries(attributes) };
 }
 

@@ -1,15 +1,19 @@
 /**
  * A member is written in two slots, its room's and its record's, which the store can change only one after the other.
- * Here the two are kept the same: by whoever comes in and goes, by nodes that hold their clients with a lease, and by what
- * has to be undone when another was quicker.
+ * Here the two are kept the same. Who lets a client in leaves an attempt of its own in the record, and replaces it by what
+ * the room said. Where others wrote there meanwhile, that may be the last word no more: then it leaves another attempt,
+ * asks the room, and replaces it by the answer. So whose attempt is the last has asked after every change; and what a node
+ * did not live to finish, the client's next request finishes in the same way. Who takes a client out clears the record
+ * unasked, and goes on until the room has it no more after that.
  */
+import { randomUUID } from 'node:crypto';
 import { ChatError } from '../protocol/errors';
 import { absentPeer, type ChatConnection, type Peer } from './connection';
 import type { MiddlewareChain } from './middleware';
 import { cameInAt, heardAs, Session, type HeardRoom } from './session';
-import { isPutOut, type Sessions } from './sessions';
+import { isPutOut, type Sessions, type Wrote } from './sessions';
 import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
-import type { ClientChange, Departure, Holder, Joined, JoinRequest, Store } from './store';
+import type { Attempt, ClientChange, Departure, Holder, Joined, JoinRequest, RecordedRoom, Store } from './store';
 
 export interface MembershipsOptions {
   readonly store: Store;
@@ -21,6 +25,13 @@ export interface MembershipsOptions {
   readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
   /** The node's lease in a room began with somebody's coming in. */
   readonly leaseBegan: (room: string) => void;
+}
+
+export interface Settled {
+  /** Undefined: the client is not in the room. */
+  readonly heard: HeardRoom | undefined;
+  /** The current room until then. */
+  readonly roomBefore: string | null;
 }
 
 export class Memberships {
@@ -36,39 +47,47 @@ export class Memberships {
   }
 
   /**
-   * Tells the record that a join is done, unless the client was put out meanwhile: out of the room first, and then out of
-   * the record. A listener's is told only where nobody else has done it: the client may have become a member.
-   * @throws ChatError not_in_room
+   * Tells the record what a change of the room has come to: as the room said, where the record is still as it was before
+   * that, or as the room says now.
+   * @param entered what the room said; undefined: the client is not in there
+   * @param as what the record had before; undefined where that is not known
+   * @param change what goes with it where the client is in the room
    */
-  async settle(session: Session, room: string, entered: HeardRoom, change: ClientChange): Promise<HeardRoom> {
-    const { sessions, store } = this.options;
-    let heard = entered;
-    while (!(await this.#writeIn(session, heard, { room, joining: heard.listening }, change))) {
-      // The intent may have been taken for one of a node that did not live to finish it: by a request of this client that
-      // came before the room had it.
-      await sessions.write(session, intention(room, heard.listening));
-      const membership = await store.membership(room, session.id);
-      if (!membership) {
-        await this.forget(session, room);
-        throw new ChatError('not_in_room', room);
-      }
-      heard = heardAs(membership);
+  async settle(
+    session: Session,
+    room: string,
+    entered: HeardRoom | undefined,
+    as: RecordedRoom | undefined,
+    change?: (heard: HeardRoom) => ClientChange,
+  ): Promise<Settled> {
+    let [heard, before] = [entered, as];
+    for (;;) {
+      const told = before && (await this.#replace(session, { room, as: before }, heard, heard && change?.(heard)));
+      if (told) return { heard, roomBefore: told.roomBefore };
+      before = newAttempt();
+      await this.options.sessions.write(session, { rooms: new Map([[room, before]]) });
+      heard = await this.#ask(session, room);
     }
-    return heard;
   }
 
-  /** False when the record has not this room any more: then nothing is written. */
-  async #writeIn(
+  /** What the room says of a client. */
+  async #ask({ id }: Session, room: string): Promise<HeardRoom | undefined> {
+    const membership = await this.options.store.membership(room, id);
+    return membership && heardAs(membership);
+  }
+
+  /** Undefined when the record has not what is expected: then nothing is written. */
+  async #replace(
     session: Session,
-    heard: HeardRoom,
     expects: NonNullable<ClientChange['expects']>,
+    recorded: RecordedRoom | undefined,
     change: ClientChange = {},
-  ): Promise<boolean> {
+  ): Promise<Wrote | undefined> {
     try {
-      await this.options.sessions.write(session, { ...change, rooms: new Map([[expects.room, heard]]), expects });
-      return true;
+      const rooms = new Map([[expects.room, recorded ?? null]]);
+      return await this.options.sessions.write(session, { ...change, rooms, expects });
     } catch (error) {
-      if (isPutOut(error)) return false;
+      if (isPutOut(error)) return undefined;
       throw error;
     }
   }
@@ -97,13 +116,18 @@ export class Memberships {
       rejoinFrom: heard,
     });
     if (joined.outcome === 'no_room') return;
-    const back = heardAs({ ...joined.membership, listening });
-    if (joined.outcome === 'already' && cameInAt(back, heard)) return;
-    session.rooms.set(room, back);
-    if (await this.#writeIn(session, back, { room })) return;
-    // It was put out before it came back, and we had not heard of that.
-    await this.options.store.leave(room, session.id);
-    session.exit(room);
+    const back = heardAs(joined.membership);
+    if (joined.outcome === 'already' && back.listening === listening && cameInAt(back, heard)) return;
+    // Who hears it was there all the time, and is told of what was lost by the log.
+    if (back.listening === listening) session.rooms.set(room, back);
+    if (await this.#replace(session, { room, as: heard }, back)) return;
+    const attempt = newAttempt();
+    if (await this.#replace(session, { room }, attempt)) {
+      await this.settle(session, room, await this.#ask(session, room), attempt);
+    } else {
+      // It was put out before it came back, and we had not heard of that.
+      await this.takeOut(room, session.id, session);
+    }
   }
 
   // --- being held ---
@@ -176,7 +200,7 @@ export class Memberships {
     let gone = await store.leave(room, client);
     for (;;) {
       const session = known ?? (await sessions.load(client));
-      if (session) await this.forget(session, room);
+      if (session) await this.#forget(session, room);
       const again = await store.leave(room, client);
       if (!again) return gone;
       gone ??= again;
@@ -184,7 +208,7 @@ export class Memberships {
   }
 
   /** Out of the record alone. */
-  async forget(session: Session, room: string): Promise<void> {
+  async #forget(session: Session, room: string): Promise<void> {
     session.exit(room);
     await this.options.sessions.write(session, { rooms: new Map([[room, null]]) });
   }
@@ -198,7 +222,7 @@ export class Memberships {
   }
 }
 
-/** A join that is under way, for a record. */
-export function intention(room: string, listening: boolean): ClientChange {
-  return { rooms: new Map([[room, { listening, floor: undefined }]]) };
+/** Before a change of a room, or after it. */
+export function newAttempt(): Attempt {
+  return { floor: undefined, attempt: randomUUID() };
 }

@@ -4,12 +4,12 @@ import { asChatError, ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { ChatConnection } from './connection';
 import { roomTopic } from './entry';
-import { intention, type Memberships } from './memberships';
+import { newAttempt, type Memberships } from './memberships';
 import type { MiddlewareChain } from './middleware';
 import { heardAs, type HeardRoom, type Session } from './session';
-import { isPutOut, type Sessions } from './sessions';
+import { isPutOut, type Sessions, type Wrote } from './sessions';
 import type { ChatSettings } from './settings';
-import type { ClientChange, JoinRequest, Membership, RoomSnapshot, Store } from './store';
+import type { Attempt, ClientChange, JoinRequest, Membership, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -64,10 +64,9 @@ export class Rooms {
     }
     await this.options.middleware.join(connection, room, listening);
 
-    // The record first, as intent: whatever comes between, the client's next request finishes or undoes the join.
-    const change = { ...intention(room, listening), mostRooms };
-    const intent = this.options.sessions.write(session, change);
-    return this.#join(session, connection, room, { listening, revived, intent, making });
+    const attempt = newAttempt();
+    const noted = this.options.sessions.write(session, { rooms: new Map([[room, attempt]]), mostRooms });
+    return this.#join(session, connection, room, { listening, revived, attempt, noted, making });
   }
 
   /**
@@ -82,20 +81,25 @@ export class Rooms {
     revived: 'expired' | 'reset' | undefined,
   ): Promise<void> {
     const { middleware, sessions } = this.options;
-    const change = { ...(revived ? { revived } : {}), ...(room === null ? {} : intention(room, false)) };
-    const intent = sessions.create(session, change);
-    if (room === null || middleware.hasJoin) await intent;
-    if (room === null) return;
+    const was = revived ? { revived } : {};
+    if (room === null) {
+      await sessions.create(session, was);
+      return;
+    }
+    const attempt = newAttempt();
+    const noted = sessions.create(session, { ...was, rooms: new Map([[room, attempt]]) });
+    if (middleware.hasJoin) await noted;
     try {
       await middleware.join(connection, room, false);
     } catch (error) {
-      await this.memberships.forget(session, room);
+      const { isNext } = await noted;
+      await this.memberships.settle(session, room, undefined, isNext ? attempt : undefined);
       // A hook that keeps strangers out of the default room does not keep them from logging in.
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
       return;
     }
     try {
-      await this.#join(session, connection, room, { listening: false, revived, intent, current: { room } });
+      await this.#join(session, connection, room, { listening: false, revived, attempt, noted, current: true });
     } catch (error) {
       // Put out as it came in: it is a client all the same.
       if (!isPutOut(error)) throw error;
@@ -111,14 +115,15 @@ export class Rooms {
       readonly listening: boolean;
       readonly revived: 'expired' | 'reset' | undefined;
       readonly making?: Making | undefined;
-      /** The record's being told of it. */
-      readonly intent: Promise<unknown>;
+      /** What the record is told first: whatever comes between, the client's next request finishes or undoes the join. */
+      readonly attempt: Attempt;
+      readonly noted: Promise<Wrote>;
       /** The room is to be the client's current one. */
-      readonly current?: { readonly room: string };
+      readonly current?: boolean;
     },
   ): Promise<HeardRoom> {
-    const { listening, revived, intent, current, making } = options;
-    const { store, settings } = this.options;
+    const { listening, revived, attempt, noted, current, making } = options;
+    const { settings } = this.options;
     const request = {
       room,
       client: session.id,
@@ -128,24 +133,26 @@ export class Rooms {
       ...(revived === 'reset' ? { rejoinFrom: { floor: BEGINNING, presenceFloor: BEGINNING } } : {}),
     };
     const joining = this.#enter(request, making);
-    const [entered] = await Promise.all([joining, intent]).catch(async (error: unknown) => {
+    const [entered, { isNext }] = await Promise.all([joining, noted]).catch(async (error: unknown) => {
       // Others that it asked for at the same time were too many already.
       if (error instanceof ChatError && error.code === 'too_many_rooms') {
         await joining;
-        await store.leave(room, session.id);
+        await this.memberships.takeOut(room, session.id, session);
         throw new ChatError('too_many_rooms', String(settings.roomsPerClient));
       }
       throw error;
     });
-    if (entered instanceof ChatError) {
-      await this.memberships.forget(session, room);
-      throw entered;
-    }
     // A member that asks to listen is one still.
-    const heard = heardAs(entered);
+    const heard = entered instanceof ChatError ? undefined : heardAs(entered);
     // Who listened here goes on where it was.
-    const place = revived || session.rooms.has(room) ? {} : placeOfItsOwn(room, heard);
-    return this.memberships.settle(session, room, heard, { ...place, ...current });
+    const goesOn = revived !== undefined || session.rooms.has(room);
+    // Both are under way at once: what others have written in between, the attempt may have taken the place of.
+    const settled = await this.memberships.settle(session, room, heard, isNext ? attempt : undefined, (now) => ({
+      ...(goesOn ? {} : placeOfItsOwn(room, now)),
+      ...(current ? asCurrent(room, now) : {}),
+    }));
+    if (settled.heard) return settled.heard;
+    throw entered instanceof ChatError ? entered : new ChatError('not_in_room', room);
   }
 
   /** Into the room that is there, or into a new one where that may be made; else why not. */
@@ -193,22 +200,32 @@ export class Rooms {
     { revived, making }: { revived?: 'expired' | 'reset' | undefined; making?: Making } = {},
   ): Promise<void> {
     if (room === session.room) return;
-    const { sessions, middleware } = this.options;
     const known = session.rooms.get(room);
-    if (known?.listening !== false) {
-      // For a moment it is in one more than it may be.
-      await this.join(session, connection, room, { listening: false, revived, leaving: session.room, making });
-    }
-    const old = await sessions.write(session, { room, expects: { room } });
+    const isMember = known?.listening === false;
+    // For a moment it is in one more than it may be.
+    const wanted = { listening: false, revived, leaving: session.room, making };
+    const old = await this.#makeCurrent(
+      session,
+      room,
+      isMember ? known : await this.join(session, connection, room, wanted),
+    );
     if (old === null || old === room) return;
     try {
-      await middleware.leave(connection, old);
+      await this.options.middleware.leave(connection, old);
     } catch (error) {
-      await sessions.write(session, { room: old });
-      if (known?.listening !== false) await this.#unjoin(session, connection, room, known);
+      const before = session.rooms.get(old);
+      if (before) await this.memberships.settle(session, old, before, before, (now) => asCurrent(old, now));
+      if (!isMember) await this.#unjoin(session, connection, room, known);
       throw error;
     }
     await this.memberships.takeOut(old, session.id, session);
+  }
+
+  /** @returns the current room until then. @throws ChatError not_in_room */
+  async #makeCurrent(session: Session, room: string, heard: HeardRoom): Promise<string | null> {
+    const settled = await this.memberships.settle(session, room, heard, heard, (now) => asCurrent(room, now));
+    if (settled.heard?.listening !== false) throw new ChatError('not_in_room', room);
+    return settled.roomBefore;
   }
 
   /** A join is undone, and nobody is asked whether it may be: out of the room, or a listener there as before. */
@@ -218,11 +235,11 @@ export class Rooms {
     room: string,
     before: HeardRoom | undefined,
   ): Promise<void> {
-    await this.options.store.leave(room, session.id);
     if (!before) {
-      await this.memberships.forget(session, room);
+      await this.memberships.takeOut(room, session.id, session);
       return;
     }
+    await this.options.store.leave(room, session.id);
     session.enter(room, before);
     await this.memberships.putInto(session, room, before, this.memberships.holdersOf(session, connection));
   }
@@ -274,7 +291,8 @@ export class Rooms {
     if (session.rooms.get(room)?.listening === false) throw new ChatError('already_in_room', room);
     const create = this.options.settings.createRoomsOnJoin;
     const isNew = !session.rooms.has(room);
-    await this.options.sessions.write(session, intention(parseRoomName(room), false));
+    const attempt = newAttempt();
+    await this.options.sessions.write(session, { rooms: new Map([[parseRoomName(room), attempt]]) });
     const joined = await this.memberships.enter({
       room,
       client,
@@ -282,12 +300,11 @@ export class Rooms {
       holders: this.memberships.holdersOfAbsent(client),
       create,
     });
-    if (joined.outcome === 'no_room') {
-      await this.memberships.forget(session, room);
-      throw new ChatError('room_not_found');
-    }
-    const heard = heardAs(joined.membership);
-    await this.memberships.settle(session, room, heard, isNew ? placeOfItsOwn(room, heard) : {});
+    const heard = joined.outcome === 'no_room' ? undefined : heardAs(joined.membership);
+    const settled = await this.memberships.settle(session, room, heard, attempt, (now) =>
+      isNew ? placeOfItsOwn(room, now) : {},
+    );
+    if (!settled.heard) throw heard ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
   }
 
   /** Takes a client of any node out of a room. */
@@ -302,6 +319,11 @@ export class Rooms {
     const strange = connection.type !== 'web' || (await this.options.store.roomExists(room));
     return strange ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
   }
+}
+
+/** Only a room that the client is a member of. */
+function asCurrent(room: string, { listening }: HeardRoom): ClientChange {
+  return listening ? {} : { room };
 }
 
 /**

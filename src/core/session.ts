@@ -48,6 +48,8 @@ export class Session {
   writing = NO_WRITING;
   /** The highest version that came of a write of one's own. */
   #written = 0;
+  /** What was being written when the record was last read was left as it is here. */
+  #isPartial = false;
   /** Made by the request at hand; it stands in its rooms for a short time only until it comes back. */
   isNew = false;
   #attributes: Map<string, unknown> | undefined;
@@ -93,9 +95,9 @@ export class Session {
     for (const hearer of this.hearers) hearer.roomRemoved(room);
   }
 
-  /** The record was changed by somebody else, as far as is known. */
+  /** The record has, as far as is known, what is not here. */
   get isBehind(): boolean {
-    return this.told > this.version;
+    return this.told > this.version || this.#isPartial;
   }
 
   /** A write begins. Of places alone there is nothing to announce: it raises no version. */
@@ -154,6 +156,7 @@ export class Session {
   read(record: ClientRecord): void {
     const { writing } = this;
     for (const one of writing) one.overtaken = true;
+    this.#isPartial = writing.length > 0;
     if (record.connectedAt !== this.connectedAt) this.#written = 0;
     this.version = record.version;
     this.connectedAt = record.connectedAt;

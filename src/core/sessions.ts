@@ -2,7 +2,7 @@
 import { ChatError } from '../protocol/errors';
 import type { Logger } from './logger';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
-import type { ClientChange, Store, Written } from './store';
+import type { Attempt, ClientChange, Store, Written } from './store';
 import type { Tail, Watcher } from './tail';
 import type { Tails } from './tails';
 
@@ -29,6 +29,14 @@ class Live implements Watcher {
   stale(): void {
     this.refresh(this.session);
   }
+}
+
+/** What became of a session's record by a write. */
+export interface Wrote {
+  /** The current room until then. */
+  readonly roomBefore: string | null;
+  /** Nobody has changed the record since it was last known here, when the write began. */
+  readonly isNext: boolean;
 }
 
 export interface SessionsOptions {
@@ -103,27 +111,26 @@ export class Sessions {
     const session = new Session(id);
     session.read(record);
     for (const [room, recorded] of record.rooms) {
-      if (recorded.floor === undefined) await this.#finishJoin(session, room);
+      if (recorded.floor === undefined) await this.#finish(session, room, recorded);
     }
     return session;
   }
 
   /** Makes the record of a session that has none, or joins whoever makes it at the same time. */
-  async create(session: Session, change: ClientChange): Promise<void> {
+  create(session: Session, change: ClientChange): Promise<Wrote> {
     session.isNew = true;
     session.revived = change.revived;
     // Rooms, be it none, count as a change: so the answer tells whether there was a record already.
-    await this.write(session, { rooms: new Map(), ...change }, true);
+    return this.write(session, { rooms: new Map(), ...change }, true);
   }
 
   /**
    * Writes to the session's record, and makes the record anew when the store has lost it: whoever has a session in
    * hand knows all that was in there.
-   * @returns the current room until then
    * @throws ChatError not_in_room, as the change expects
    */
-  async write(session: Session, change: ClientChange, create = false): Promise<string | null> {
-    const { room } = session;
+  async write(session: Session, change: ClientChange, create = false): Promise<Wrote> {
+    const { room, version, connectedAt } = session;
     const writing = session.begin(change);
     let outcome: { readonly lost: boolean; readonly written: Written | undefined };
     try {
@@ -140,7 +147,11 @@ export class Sessions {
     if (known) session.take(change);
     if (!known) await this.refresh(session);
     else this.#catchUp(session);
-    return lost ? room : (written?.roomBefore ?? null);
+    const isSame = version === 0 || written?.connectedAt === connectedAt;
+    return {
+      roomBefore: lost ? room : (written?.roomBefore ?? null),
+      isNext: !lost && isSame && written?.version === version + 1,
+    };
   }
 
   async #write(
@@ -302,14 +313,14 @@ export class Sessions {
   };
 
   /**
-   * A join that was begun: the room's own entry tells whether it was done. Where it was not, whoever is at it notices that
-   * its intent is gone.
+   * What was begun: the room's own entry tells whether it was done. Where it was not, whoever is at it notices that its
+   * attempt is gone.
    */
-  async #finishJoin(session: Session, room: string): Promise<void> {
+  async #finish(session: Session, room: string, attempt: Attempt): Promise<void> {
     const membership = await this.options.store.membership(room, session.id);
     const heard = membership && heardAs(membership);
     try {
-      await this.write(session, { rooms: new Map([[room, heard ?? null]]), expects: { room, joining: true } });
+      await this.write(session, { rooms: new Map([[room, heard ?? null]]), expects: { room, as: attempt } });
     } catch (error) {
       // Done or undone by somebody else: the record that was read again tells.
       if (!isPutOut(error)) throw error;
@@ -333,7 +344,7 @@ export class Sessions {
   }
 }
 
-/** A write that expected a room in the record was refused: somebody took the client out of it. */
+/** A write that expected a room in the record was refused: somebody else changed that. */
 export function isPutOut(error: unknown): boolean {
   return error instanceof ChatError && error.code === 'not_in_room';
 }

@@ -138,10 +138,14 @@ export interface ClientRecord {
   readonly pending: Pending;
 }
 
-export type RecordedRoom =
-  | (Floors & { readonly listening: boolean })
-  /** The join is under way: the room's own entry tells where it came in, if there is one. */
-  | { readonly listening: boolean; readonly floor: undefined };
+export type RecordedRoom = (Floors & { readonly listening: boolean }) | Attempt;
+
+/** A change of the room is under way: its own entry tells where the client came in, if there is one. */
+export interface Attempt {
+  readonly floor: undefined;
+  /** Tells it from every other; without spaces. */
+  readonly attempt: string;
+}
 
 export interface Pending {
   /** Number of the last answer; 0 before the first. */
@@ -165,10 +169,10 @@ export interface ClientChange {
   /** Refused as a whole when the client would hear more rooms than this: what it asks for at once is counted together. */
   readonly mostRooms?: number;
   /**
-   * Refused as a whole when there is a record without this room: who was put out meanwhile stays out. With `joining` also
-   * when its join is over.
+   * Refused as a whole when there is a record without this room: who was put out meanwhile stays out. With `as` also when
+   * it has the room in another way.
    */
-  readonly expects?: { readonly room: string; readonly joining?: boolean };
+  readonly expects?: { readonly room: string; readonly as?: RecordedRoom };
 }
 
 /** One answer to a client that keeps no cursor: where it starts, and where it will be when it is known to have come. */

@@ -1,4 +1,5 @@
 /** The clients' records of the memory store; each dies with its TTL. */
+import { isDeepStrictEqual } from 'node:util';
 import type { ClientChange, ClientRecord, Delivery, RecordedRoom, StoreLimits, Written } from '../core/store';
 import { presenceTopic, roomTopic, type Topic } from '../core/entry';
 import type { EntryId } from '../protocol/entry-id';
@@ -56,8 +57,8 @@ export class MemoryClients {
     const { expects, mostRooms } = change;
     if (known && expects) {
       const recorded = known.rooms.get(expects.room);
-      const isOver = expects.joining && recorded?.floor !== undefined;
-      if (!recorded || isOver) throw new ChatError('not_in_room', expects.room);
+      const isAnother = expects.as && !isDeepStrictEqual(recorded, expects.as);
+      if (!recorded || isAnother) throw new ChatError('not_in_room', expects.room);
     }
     if (mostRooms && new Set([...(known?.rooms.keys() ?? []), ...(change.rooms?.keys() ?? [])]).size > mostRooms) {
       throw new ChatError('too_many_rooms', String(mostRooms));

@@ -17,6 +17,7 @@ import {
 import { eventually } from '../support/eventually';
 import { StutteringStore } from '../support/stuttering-store';
 import type { Chat } from '../../src/core/chat';
+import { newAttempt } from '../../src/core/memberships';
 import { roomTopic, type Topic } from '../../src/core/entry';
 import type { Follower } from '../../src/core/store';
 
@@ -666,10 +667,9 @@ describe('going and coming back', () => {
     const chat = await startChat();
     const ann = await person(chat, 'web');
     const { id } = ann.session;
-    const intended = { listening: false, floor: undefined };
     await chat.setAttributes(ann.session, new Map([['name', 'Ann']]));
     const { store } = chat;
-    const rooms = new Map([['kitchen', intended], ['cellar', intended]]); // prettier-ignore
+    const rooms = new Map(['kitchen', 'cellar'].map((room) => [room, newAttempt()]));
     await store.writeClient(id, { rooms }, { ttlMs: 60_000, create: false });
     await store.addRoom('kitchen');
     await store.append('room:kitchen', { data: 'x', speaker: '' }, { create: false });

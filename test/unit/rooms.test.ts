@@ -1,8 +1,8 @@
 /** Who holds a client in its rooms, and what a node writes and reads for that. */
 import type { Chat } from '../../src/core/chat';
 import { roomTopic } from '../../src/core/entry';
-import type { Hearer, Session } from '../../src/core/session';
-import type { Joined, JoinRequest, Store } from '../../src/core/store';
+import type { HeardRoom, Hearer, Session } from '../../src/core/session';
+import type { Attempt, Joined, JoinRequest, Store } from '../../src/core/store';
 import { MemoryStore } from '../../src/store/memory-store';
 import { closeChats, limits, NODE_LEASE, peer, person, personOf, startChat, type Person } from '../support/core';
 import { ChatError } from '../../src/protocol/errors';
@@ -135,6 +135,50 @@ describe('a client that is put out of a room while it comes in', () => {
     await isOut(chats, ann.session, 'kitchen');
   });
 
+  test('has the last word of two in its record: where it was made a member as it began to listen', async () => {
+    const store = new InterruptedStore(limits);
+    const [here, there] = [await startChat({ store }), await startChat({ store })];
+    const ann = await person(here);
+    const write = store.writeClient.bind(store);
+    let listens = (): void => undefined;
+    const listening = new Promise<void>((resolve) => (listens = resolve));
+    store.after = () => {
+      listens();
+      return Promise.resolve();
+    };
+    // What its node says first to the record comes there last.
+    jest.spyOn(store, 'writeClient').mockImplementationOnce(async (...asked) => {
+      await listening;
+      await there.rooms.addMember(ann.session.id, 'kitchen');
+      return write(...asked);
+    });
+    const heard = await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: true });
+    expect(heard.listening).toBe(false);
+    expect(await store.membership('kitchen', ann.session.id)).toMatchObject(heard);
+    expect((await store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
+    expect(ann.session.rooms.get('kitchen')).toEqual(heard);
+  });
+
+  test('is no current one where it has left and listens by the time it says so', async () => {
+    const store = new InterruptedStore(limits);
+    const [here, there] = [await startChat({ store }), await startChat({ store })];
+    const ann = await person(here);
+    const { id } = ann.session;
+    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    const write = store.writeClient.bind(store);
+    jest.spyOn(store, 'writeClient').mockImplementationOnce(async (...asked) => {
+      const other = personOf(there, (await there.sessions.load(id))!);
+      await there.rooms.leave(other.session, other.connection, 'kitchen');
+      await there.rooms.join(other.session, other.connection, 'kitchen', { listening: true });
+      return write(...asked);
+    });
+    const changing = here.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    await expect(changing).rejects.toMatchObject({ code: 'not_in_room' });
+    const record = (await store.client(id))!;
+    expect(record.room).toBe('defaultRoom');
+    expect(record.rooms.get('kitchen')).toMatchObject({ listening: true });
+  });
+
   test('comes in when that was over before it did', async () => {
     const chats = await two();
     const ann = await person(chats.here);
@@ -218,12 +262,13 @@ const seed = seedOfRun();
 test(`the room, the record and every node are of one mind, whatever is done at once (SEED=${seed})`, async () => {
   const random = randomFrom(seed);
   const store = new DistantStore(random);
-  const chats = [await startChat({ store }), await startChat({ store })];
+  // On two nodes it is connected; on the third it asks over HTTP, so that each request reads its record.
+  const chats = [await startChat({ store }), await startChat({ store }), await startChat({ store })];
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
   const ann = await person(chats[0]!);
   const { id } = ann.session;
   const sessions: Session[] = [];
-  for (const chat of chats) {
+  for (const chat of chats.slice(0, 2)) {
     const { session } = personOf(chat, (await chat.sessions.load(id))!);
     sessions.push(await chat.sessions.attach(session, hearer()));
   }
@@ -236,11 +281,12 @@ test(`the room, the record and every node are of one mind, whatever is done at o
     (chat, _session, room) => chat.rooms.addMember(id, room),
     (chat, _session, room) => chat.rooms.destroy(room),
   ];
-  for (let round = 0; round < 150; round += 1) {
+  for (let round = 0; round < 1000; round += 1) {
     const under = Array.from({ length: 2 + Math.floor(random() * 3) }, async () => {
       for (let turns = random() * 8; turns > 1; turns -= 1) await new Promise(setImmediate);
-      const node = random() < 0.5 ? 0 : 1;
-      await pick(done)(chats[node]!, sessions[node]!, pick(['kitchen', 'attic'])).catch((error: unknown) => {
+      const node = Math.floor(random() * 3);
+      const session = sessions[node] ?? (await chats[node]!.sessions.load(id))!;
+      await pick(done)(chats[node]!, session, pick(['kitchen', 'attic'])).catch((error: unknown) => {
         // Refused; anything else is a bug.
         if (!(error instanceof ChatError)) throw error;
       });
@@ -253,8 +299,8 @@ test(`the room, the record and every node are of one mind, whatever is done at o
         const membership = await store.membership(room, id);
         if (membership) inStore.set(room, membership.listening);
       }
-      const rooms = (of: ReadonlyMap<string, { listening: boolean }>): unknown =>
-        [...of].map(([room, { listening }]) => [room, listening]).sort();
+      const rooms = (of: ReadonlyMap<string, HeardRoom | Attempt>): unknown =>
+        [...of].map(([room, one]) => [room, one.floor === undefined ? one : one.listening]).sort();
       return [
         [[...inStore].sort(), record.room],
         [rooms(record.rooms), record.room],

@@ -270,6 +270,36 @@ describe('a change elsewhere is heard of', () => {
     await eventually(() => !session.rooms.has('attic'));
   });
 
+  test('when it was read while what it is about was written, and read again while something else was', async () => {
+    const { chat, store, session } = await kept();
+    const heard = session.rooms.get('kitchen')!;
+    const done = async (): Promise<void> => {
+      store.do();
+      store.answer();
+      await turn();
+    };
+    store.stepped = true;
+    const first = chat.sessions.write(session, { attributes: new Map([['mood', 'good']]) });
+    await store.elsewhere(session.id, takenAway);
+    await done();
+    const expects = { room: 'kitchen', as: heard };
+    const refused = chat.sessions.write(session, { rooms: new Map([['kitchen', heard]]), expects });
+    expect(store.answerReads()).toBe(true);
+    await first;
+    expect([...session.rooms.keys()].sort()).toEqual(['defaultRoom', 'kitchen']);
+    await Promise.all([expect(refused).rejects.toMatchObject({ code: 'not_in_room' }), stepOn()]);
+    store.stepped = false;
+    await eventually(() => !session.rooms.has('kitchen'));
+
+    async function stepOn(): Promise<void> {
+      await done();
+      const last = chat.sessions.write(session, { attributes: new Map([['mood', 'better']]) });
+      await done();
+      while (store.answerReads()) await turn();
+      await last;
+    }
+  });
+
   test('and an attribute that is set here meanwhile stays set', async () => {
     const { store, session, who } = await kept();
     const { connection } = who;

@@ -40,7 +40,7 @@ export class Clients {
 
     const counts = change.room !== undefined || change.rooms !== undefined || change.attributes !== undefined;
     const { mostRooms = 0, expects } = change;
-    const conditions = [mostRooms, expects ? `r:${expects.room}` : '', expects?.joining ? '1' : '0'];
+    const conditions = [mostRooms, expects ? `r:${expects.room}` : '', expects?.as ? encodeRoom(expects.as) : ''];
     const flags = [options.create ? '1' : '0', counts ? '1' : '0', ...conditions];
     const parameters = [publish, milliseconds(options.ttlMs), ...flags, removed.length, ...removed, ...set];
     const reply = (await calls.script('writeClient', keys.client(id), parameters)) as Reply;
@@ -109,18 +109,16 @@ function decodeRecord(version: number, fields: ReadonlyMap<string, string>): Cli
   };
 }
 
-/** `m` or `l`, then where it came in, in both logs; nothing while the join is under way. */
+/** `m` or `l`, then where it came in, in both logs; while a change is under way `?`, then which. */
 function encodeRoom(room: RecordedRoom): string {
-  const kind = room.listening ? 'l' : 'm';
-  return room.floor === undefined ? kind : `${kind} ${room.floor} ${room.presenceFloor}`;
+  if (room.floor === undefined) return `? ${room.attempt}`;
+  return `${room.listening ? 'l' : 'm'} ${room.floor} ${room.presenceFloor}`;
 }
 
 function decodeRoom(text: string): RecordedRoom {
-  const [kind, floor, presenceFloor] = text.split(' ');
-  const listening = kind === 'l';
-  return floor === undefined || presenceFloor === undefined
-    ? { listening, floor: undefined }
-    : { listening, floor, presenceFloor };
+  const [kind = '', first = '', presenceFloor = ''] = text.split(' ');
+  if (kind === '?') return { floor: undefined, attempt: first };
+  return { listening: kind === 'l', floor: first, presenceFloor };
 }
 
 function milliseconds(duration: number): number {

@@ -4,7 +4,7 @@ import type { Calls } from './calls';
 import type { Keys } from './keys';
 
 /** What the keys mean; a store with another layout is not ours to touch. */
-const LAYOUT = '2';
+const LAYOUT = '3';
 const OLDEST = [7, 0] as const;
 const CLOCKS_APART_MS = 5000;
 

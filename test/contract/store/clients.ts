@@ -1,3 +1,4 @@
+import type { RecordedRoom } from '../../../src/core/store';
 import type { Topic } from '../../../src/core/entry';
 import { BEGINNING } from '../../../src/protocol/entry-id';
 import type { ChatError } from '../../../src/protocol/errors';
@@ -20,7 +21,7 @@ export function clientFacts(make: Make): void {
         room: 'x',
         rooms: new Map([
           ['x', { listening: false, floor: '5-1', presenceFloor: '5-2' }],
-          ['y', { listening: true, floor: undefined }],
+          ['y', { floor: undefined, attempt: 'a1' }],
         ]),
         attributes: new Map<string, unknown>([
           ['auth', 'true'],
@@ -40,7 +41,7 @@ export function clientFacts(make: Make): void {
       room: 'x',
       rooms: new Map([
         ['x', { listening: false, floor: '5-1', presenceFloor: '5-2' }],
-        ['y', { listening: true, floor: undefined }],
+        ['y', { floor: undefined, attempt: 'a1' }],
       ]),
       attributes: new Map<string, unknown>([
         ['auth', 'true'],
@@ -114,7 +115,7 @@ export function clientFacts(make: Make): void {
   test('no more rooms than a change allows, of however many changes at once', async () => {
     const { store, second } = await make();
     const into = (room: string, mostRooms?: number) => ({
-      rooms: new Map([[room, { listening: false, floor: undefined }]]),
+      rooms: new Map([[room, { floor: undefined, attempt: 'a1' }]]),
       ...(mostRooms === undefined ? {} : { mostRooms }),
     });
     await store.writeClient('c1', into('x', 3), keep);
@@ -153,18 +154,18 @@ export function clientFacts(make: Make): void {
     expect((await store.client('c1'))!.room).toBe('z');
   });
 
-  test('what expects a room is refused as a whole without it, or when its join is over where it must not be', async () => {
+  test('what expects a room is refused as a whole without it, or when it is there in another way', async () => {
     const { store, second } = await make();
     const heard = { listening: false, floor: '5-1', presenceFloor: '5-2' };
     const done = { rooms: new Map([['x', heard]]), room: 'x', places: places(['room:x', '5-1']) };
-    const intended = { rooms: new Map([['x', { listening: false, floor: undefined }]]) };
+    const attempt = { floor: undefined, attempt: 'a1' };
     // A record that this makes has what it says.
     await store.writeClient('c1', { ...done, expects: { room: 'x' } }, keep);
     expect((await store.client('c1'))!.rooms.get('x')).toEqual(heard);
 
     await (await second()).writeClient('c1', { rooms: new Map([['x', null]]), room: null }, keep);
     const without = await store.client('c1');
-    for (const expects of [{ room: 'x' }, { room: 'x', joining: true }, { room: '' }, { room: '__proto__' }]) {
+    for (const expects of [{ room: 'x' }, { room: 'x', as: heard }, { room: '' }, { room: '__proto__' }]) {
       await expect(store.writeClient('c1', { ...done, expects }, keep)).rejects.toMatchObject({
         code: 'not_in_room',
         message: `connection not in this room (${expects.room})`,
@@ -175,11 +176,28 @@ export function clientFacts(make: Make): void {
       undefined,
     );
 
-    await store.writeClient('c1', intended, keep);
-    await store.writeClient('c1', { ...done, expects: { room: 'x', joining: true } }, keep);
+    const others = [
+      heard,
+      { floor: undefined, attempt: 'a2' },
+      { ...heard, listening: true },
+      { ...heard, floor: '5-2' },
+      { ...heard, presenceFloor: '5-1' },
+    ];
+    const refusesOthers = async (room: RecordedRoom): Promise<void> => {
+      for (const as of others.filter((other) => JSON.stringify(other) !== JSON.stringify(room))) {
+        const undone = { rooms: new Map([['x', null]]), expects: { room: 'x', as } };
+        await expect(store.writeClient('c1', undone, keep)).rejects.toMatchObject({ code: 'not_in_room' });
+      }
+      expect((await store.client('c1'))!.rooms.get('x')).toEqual(room);
+    };
+    await store.writeClient('c1', { rooms: new Map([['x', attempt]]) }, keep);
+    await refusesOthers(attempt);
+    await (await second()).writeClient('c1', { ...done, expects: { room: 'x', as: attempt } }, keep);
+    await refusesOthers(heard);
+    const listens = { ...heard, listening: true };
+    await store.writeClient('c1', { rooms: new Map([['x', listens]]), expects: { room: 'x', as: heard } }, keep);
+    await refusesOthers(listens);
     await store.writeClient('c1', { ...done, expects: { room: 'x' } }, keep);
-    const undone = { rooms: new Map([['x', null]]), expects: { room: 'x', joining: true } };
-    await expect(store.writeClient('c1', undone, keep)).rejects.toMatchObject({ code: 'not_in_room' });
     expect((await store.client('c1'))!.rooms.get('x')).toEqual(heard);
   });
 
@@ -187,7 +205,7 @@ export function clientFacts(make: Make): void {
     const { store } = await make();
     const names = ['__proto__', 'constructor', 'v', 'gen', 'last', 'a:x', `"'\\`];
     const attributes = new Map(names.map((name, index) => [name, index]));
-    const rooms = new Map(names.map((name) => [name, { listening: false, floor: undefined }]));
+    const rooms = new Map(names.map((name) => [name, { floor: undefined, attempt: 'a1' }]));
     for (const id of ['__proto__', 'c}1', '{c', '%7bc']) {
       await store.writeClient(id, { attributes, rooms, room: '__proto__' }, keep);
       expect(await store.client(id)).toMatchObject({ attributes, rooms, room: '__proto__' });

@@ -1,6 +1,6 @@
 -- KEYS record, log
 -- ARGV publish, ttl, create, counts as a change, most rooms or 0, a room's field that is to be there or '',
--- with its join under way, number of fields to remove, those, fields and values
+-- what that is to be or '', number of fields to remove, those, fields and values
 local removed = tonumber(ARGV[8])
 local firstSet = 9 + removed
 
@@ -10,8 +10,7 @@ if version == 0 and ARGV[3] ~= '1' then return false end
 
 if version > 0 and ARGV[6] ~= '' then
   local room = redis.call('HGET', KEYS[1], ARGV[6])
-  -- Without a place: as it is until the join is done.
-  if not room or (ARGV[7] == '1' and #room > 1) then return 'not_in_room' end
+  if not room or (ARGV[7] ~= '' and room ~= ARGV[7]) then return 'not_in_room' end
 end
 
 local most = tonumber(ARGV[5])
