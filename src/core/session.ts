@@ -183,7 +183,7 @@ export class Session {
 
   #hear(room: string, heard: HeardRoom): void {
     const known = this.rooms.get(room);
-    if (known?.listening !== heard.listening || !cameInAt(known, heard)) this.enter(room, heardAs(heard));
+    if (known?.listening !== heard.listening || !cameInAt(known, heard)) this.enter(room, heard);
   }
 }
 

@@ -32,9 +32,18 @@ const dialect: Dialect = {
 /** ms for a close frame to arrive at a peer that may read nothing any more. */
 const COURTESY = 1000;
 
-/** ws' own object, which knows whose it is: so one listener of a kind serves all of them. */
+/** ws' own object, which tells its peer what it has to say: a table of listeners would be there for every socket. */
 export class PeerSocket extends WebSocket {
   peer: WebSocketPeer<unknown> | undefined;
+
+  override emit(event: string | symbol, ...given: unknown[]): boolean {
+    const { peer } = this;
+    if (event === 'message') peer?.heard(given[0] as Buffer, given[1] as boolean);
+    else if (event === 'pong') peer?.answered();
+    else if (event === 'close') peer?.closed(given[0] as number);
+    else if (event === 'error') this.terminate();
+    return peer !== undefined;
+  }
 }
 
 /** What a peer needs of its door. */
@@ -79,7 +88,6 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
     this.heartbeat = new Heartbeat(this, performance.now());
     this.#conversation = new Conversation(door.options, this, beginning);
     webSocket.peer = this as WebSocketPeer<unknown>;
-    webSocket.on('error', onError).on('pong', onPong).on('message', onMessage).on('close', onClose);
   }
 
   get dialect(): Dialect {
@@ -165,6 +173,11 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
     else void this.#conversation.settled().then(close);
   }
 
+  /** A pong. */
+  answered(): void {
+    this.heartbeat.heard(performance.now());
+  }
+
   /** One read may be eight thousand frames: so many as may wait, and for as long as nobody else is kept waiting. */
   heard(data: Buffer, isBinary: boolean): void {
     this.heartbeat.heard(performance.now());
@@ -227,24 +240,4 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
       this.link.send(JSON.stringify(`primus::id::${this.#conversation.clientId ?? ''}`));
     }
   }
-}
-
-function peerOf(webSocket: WebSocket): WebSocketPeer<unknown> | undefined {
-  return webSocket instanceof PeerSocket ? webSocket.peer : undefined;
-}
-
-function onError(this: WebSocket): void {
-  this.terminate();
-}
-
-function onPong(this: WebSocket): void {
-  peerOf(this)?.heartbeat.heard(performance.now());
-}
-
-function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
-  peerOf(this)?.heard(data, isBinary);
-}
-
-function onClose(this: WebSocket, code: number): void {
-  peerOf(this)?.closed(code);
 }

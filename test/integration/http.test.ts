@@ -1,8 +1,9 @@
 /** Chat over plain HTTP as docs/protocol.md has it: every method, every refusal, and who a request is from. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import http from 'node:http';
 import { createConnection } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import express from 'express';
 import request from 'supertest';
 import { z } from 'zod';
@@ -1322,6 +1323,27 @@ describe('what is hardly HTTP', () => {
     const server = await startServer({ config: { limits: { handshake: 100 } } });
     expect(await raw(server, '')).toBe('');
     expect(await raw(server, 'GET /chat/ HTTP/1.1\r\nHost: local')).toMatch(/^HTTP\/1.1 408 /);
+  });
+
+  test('who takes nothing of its answer is not waited for; with a WebSocket no timer stays', async () => {
+    const accepted: Socket[] = [];
+    const onAccepted = (message: unknown): number => accepted.push((message as { readonly socket: Socket }).socket);
+    subscribe('net.server.socket', onAccepted);
+    try {
+      const server = await startServer();
+      const waiting = raw(server, 'GET /chat/?method=messages&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      await eventually(() => accepted[0]?.timeout === 75_000);
+      accepted[0]!.emit('timeout');
+      expect(await waiting).toBe('');
+      await WsClient.connect(server.url);
+      expect(accepted).toHaveLength(2);
+      const timers = Object.getOwnPropertySymbols(accepted[1]!)
+        .filter(({ description }) => description === 'timeout')
+        .map((symbol) => Reflect.get(accepted[1]!, symbol) as unknown);
+      expect(timers).toEqual([null]);
+    } finally {
+      unsubscribe('net.server.socket', onAccepted);
+    }
   });
 
   test('an address may have so many connections', async () => {

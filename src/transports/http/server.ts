@@ -110,6 +110,12 @@ export function isAnswering(socket: Socket): boolean {
   return (socket as Lined)[LINE] !== undefined;
 }
 
+/**
+ * ms in which a peer must take something of its answer; longer than the longest poll. Whoever does not fetch it goes, as
+ * Node's server ends what its socket's timeout finds.
+ */
+const TAKEN_WITHIN = 75_000;
+
 /** Requests that one connection may have waiting behind the one that is answered. */
 const PIPELINED = 32;
 
@@ -134,6 +140,8 @@ function inTurn(answer: Answer): Answer {
     const socket = request.socket as Lined;
     const line = socket[LINE];
     if (!line) {
+      // From the first request on, and not the server's for all: with a WebSocket it would stay.
+      socket.setTimeout(TAKEN_WITHIN);
       socket[LINE] = NOBODY;
       begin(request, response);
     } else if (line.length < PIPELINED) {
@@ -158,8 +166,6 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
   server.keepAliveTimeout = KEPT_ALIVE * 1000;
   server.headersTimeout = limits.handshake;
   server.requestTimeout = 3 * limits.handshake;
-  // Longer than the longest poll. Node counts what the peer takes as well, so whoever does not fetch its answer goes.
-  server.timeout = 75_000;
   server.maxHeadersCount = 100;
   const silent = new Silent(limits.handshake);
   server.on('connection', (socket) => {
