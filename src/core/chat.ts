@@ -112,6 +112,7 @@ export class Chat {
       middleware: this.middleware,
       node: this.node,
       sessions: this.sessions,
+      logger,
       connection: (session, peer) => this.connection(session, peer),
       leaseBegan: (room) => this.leases.began(room),
     });
@@ -139,6 +140,7 @@ export class Chat {
       departed: (room, departures) => this.memberships.departed(room, departures),
       renewHeard: () => this.renewal.renewHeard(),
       partAgain: () => this.sessions.partAgain(),
+      settleAgain: () => this.memberships.settleAgain(),
       leaseMs: settings.nodeLease,
       // Soon enough for the shorter of the two: a node's lease and a client's record.
       everyMs: options.leaseEvery ?? Math.min(settings.nodeLease / 3, sessionTTL(settings) / 8),

@@ -7,10 +7,11 @@
  * unasked, and goes on until the room has it no more after that.
  */
 import { randomUUID } from 'node:crypto';
-import { ChatError } from '../protocol/errors';
+import { asChatError, ChatError } from '../protocol/errors';
 import { absentPeer, type ChatConnection, type Peer } from './connection';
+import type { Logger } from './logger';
 import type { MiddlewareChain } from './middleware';
-import { cameInAt, heardAs, Session, type HeardRoom } from './session';
+import { heardAs, isSame, Session, type HeardRoom } from './session';
 import { isPutOut, type Sessions, type Wrote } from './sessions';
 import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
 import type { Attempt, ClientChange, Departure, Holder, Joined, JoinRequest, RecordedRoom, Store } from './store';
@@ -22,10 +23,14 @@ export interface MembershipsOptions {
   /** This process among the nodes that hold members. */
   readonly node: string;
   readonly sessions: Sessions;
+  readonly logger: Logger;
   readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
   /** The node's lease in a room began with somebody's coming in. */
   readonly leaseBegan: (room: string) => void;
 }
+
+/** Of a change of a room and its record. */
+export type Progress = 'nothing' | 'begun' | 'changed';
 
 export interface Settled {
   /** Undefined: the client is not in the room. */
@@ -35,6 +40,9 @@ export interface Settled {
 }
 
 export class Memberships {
+  /** Whose record is to be told of which rooms. */
+  readonly #unsettled = new Map<string, Set<string>>();
+
   constructor(readonly options: MembershipsOptions) {}
 
   // --- coming in ---
@@ -64,10 +72,61 @@ export class Memberships {
     for (;;) {
       const told = before && (await this.#replace(session, { room, as: before }, heard, heard && change?.(heard)));
       if (told) return { heard, roomBefore: told.roomBefore };
+      // The client's own next request may have finished the attempt: what it wrote, it does not write again.
+      const now = session.rooms.get(room);
+      if (before?.floor === undefined && before && heard && now && isSame(now, heard)) {
+        before = now;
+        continue;
+      }
       before = newAttempt();
       await this.options.sessions.write(session, { rooms: new Map([[room, before]]) });
       heard = await this.#ask(session, room);
     }
+  }
+
+  /**
+   * What `work` may leave half done, when the store goes away in the middle of it, is settled as soon as that can be.
+   * @param progress what the store is known to have done by now: of the room, or anything
+   */
+  async whole<T>(client: string, room: string, progress: () => Progress, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const { status, code } = asChatError(error);
+      const isDone = code !== 'outcome_unknown' && progress() === 'nothing';
+      if (status < 500 || isDone) throw error;
+      this.#settleLater(client, room);
+      // That nothing was done would not be true any more.
+      throw progress() === 'changed' && status !== 500 ? new ChatError('outcome_unknown') : error;
+    }
+  }
+
+  #settleLater(client: string, room: string): void {
+    this.#unsettled.set(client, (this.#unsettled.get(client) ?? new Set()).add(room));
+  }
+
+  /** What could not be told to a record; with every round of leases. */
+  async settleAgain(): Promise<void> {
+    for (const [client, rooms] of [...this.#unsettled]) {
+      for (const room of [...rooms]) if (!(await this.#settleNow(client, room, rooms))) return;
+    }
+  }
+
+  /** False when the store is away still. */
+  async #settleNow(client: string, room: string, rooms: Set<string>): Promise<boolean> {
+    const { sessions, logger } = this.options;
+    try {
+      const session = await sessions.load(client);
+      if (session) await this.settle(session, room, undefined, undefined);
+      // Nobody's, and held by this node for as long as it holds anybody there.
+      else await this.#outOf(room, client);
+    } catch (error) {
+      logger.debug({ err: error, client, room }, 'a record could not be told of its room yet');
+      return false;
+    }
+    rooms.delete(room);
+    if (rooms.size === 0) this.#unsettled.delete(client);
+    return true;
   }
 
   /** What the room says of a client. */
@@ -107,27 +166,32 @@ export class Memberships {
   /** Into a room where the client was before, at its old place unless the room's log was lost since. */
   async putInto(session: Session, room: string, heard: HeardRoom, holders: readonly Holder[]): Promise<void> {
     const { listening } = heard;
-    const joined = await this.enter({
-      room,
-      client: session.id,
-      listening,
-      holders,
-      create: true,
-      rejoinFrom: heard,
-    });
-    if (joined.outcome === 'no_room') return;
-    const back = heardAs(joined.membership);
-    if (joined.outcome === 'already' && back.listening === listening && cameInAt(back, heard)) return;
-    // Who hears it was there all the time, and is told of what was lost by the log.
-    if (back.listening === listening) session.rooms.set(room, back);
-    if (await this.#replace(session, { room, as: heard }, back)) return;
-    const attempt = newAttempt();
-    if (await this.#replace(session, { room }, attempt)) {
-      await this.settle(session, room, await this.#ask(session, room), attempt);
-    } else {
-      // It was put out before it came back, and we had not heard of that.
-      await this.takeOut(room, session.id, session);
-    }
+    let progress: Progress = 'nothing';
+    const work = async (): Promise<void> => {
+      const joined = await this.enter({
+        room,
+        client: session.id,
+        listening,
+        holders,
+        create: true,
+        rejoinFrom: heard,
+      });
+      if (joined.outcome === 'no_room') return;
+      progress = joined.outcome === 'joined' ? 'changed' : 'begun';
+      const back = heardAs(joined.membership);
+      if (joined.outcome === 'already' && isSame(back, heard)) return;
+      // Who hears it was there all the time, and is told of what was lost by the log.
+      if (back.listening === listening) session.rooms.set(room, back);
+      if (await this.#replace(session, { room, as: heard }, back)) return;
+      const attempt = newAttempt();
+      if (await this.#replace(session, { room }, attempt)) {
+        await this.settle(session, room, await this.#ask(session, room), attempt);
+      } else {
+        // It was put out before it came back, and we had not heard of that.
+        await this.takeOut(room, session.id, session);
+      }
+    };
+    await this.whole(session.id, room, () => progress, work);
   }
 
   // --- being held ---
@@ -161,9 +225,10 @@ export class Memberships {
     await Promise.all([...rooms].map(([room, heard]) => this.putInto(session, room, heard, holders)));
   }
 
-  /** This node's lease holds it no longer; out of its rooms where nothing else does. */
+  /** This node's lease holds it no longer, unless it comes back meanwhile; out of its rooms where nothing else does. */
   async letGo(session: Session): Promise<void> {
     for (const room of [...session.rooms.keys()]) {
+      if (this.options.sessions.isHeld(session.id)) return;
       const departure = await this.options.store.release(room, session.id, { node: this.options.node });
       if (departure) await this.departed(room, [departure]);
     }
@@ -186,7 +251,16 @@ export class Memberships {
 
   /** Who has left the room by the server's word: out of their records as well. */
   async putOut(room: string, departed: readonly Departure[]): Promise<void> {
-    for (const { client } of departed) await this.takeOut(room, client);
+    let done = 0;
+    try {
+      for (const { client } of departed) {
+        await this.takeOut(room, client);
+        done += 1;
+      }
+    } catch (error) {
+      for (const { client } of departed.slice(done)) this.#settleLater(client, room);
+      throw asChatError(error).code === 'store_unavailable' ? new ChatError('outcome_unknown') : error;
+    }
     await this.departed(room, departed);
   }
 
@@ -197,20 +271,26 @@ export class Memberships {
    */
   async takeOut(room: string, client: string, known?: Session): Promise<Departure | undefined> {
     const { store, sessions } = this.options;
-    let gone = await store.leave(room, client);
-    for (;;) {
-      const session = known ?? (await sessions.load(client));
-      if (session) await this.#forget(session, room);
-      const again = await store.leave(room, client);
-      if (!again) return gone;
-      gone ??= again;
-    }
+    let gone: Departure | undefined;
+    let progress: Progress = 'nothing';
+    const work = async (): Promise<Departure | undefined> => {
+      gone = await store.leave(room, client);
+      progress = gone ? 'changed' : 'begun';
+      for (;;) {
+        const session = known ?? (await sessions.load(client));
+        if (session) await sessions.write(session, { rooms: new Map([[room, null]]) });
+        const again = await store.leave(room, client);
+        if (!again) return gone;
+        gone ??= again;
+      }
+    };
+    return this.whole(client, room, () => progress, work);
   }
 
-  /** Out of the record alone. */
-  async #forget(session: Session, room: string): Promise<void> {
-    session.exit(room);
-    await this.options.sessions.write(session, { rooms: new Map([[room, null]]) });
+  /** Out of the room, who has no record. */
+  async #outOf(room: string, client: string): Promise<void> {
+    const gone = await this.options.store.leave(room, client);
+    if (gone) await this.departed(room, [gone]);
   }
 
   /** Runs `leave` for clients that are gone already, as they were last stored. */

@@ -4,7 +4,7 @@ import { asChatError, ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { ChatConnection } from './connection';
 import { roomTopic } from './entry';
-import { newAttempt, type Memberships } from './memberships';
+import { newAttempt, type Memberships, type Progress, type Settled } from './memberships';
 import type { MiddlewareChain } from './middleware';
 import { heardAs, type HeardRoom, type Session } from './session';
 import { isPutOut, type Sessions, type Wrote } from './sessions';
@@ -65,7 +65,9 @@ export class Rooms {
     await this.options.middleware.join(connection, room, listening);
 
     const attempt = newAttempt();
-    const noted = this.options.sessions.write(session, { rooms: new Map([[room, attempt]]), mostRooms });
+    // Who listens there already has it among its rooms.
+    const change = { rooms: new Map([[room, attempt]]), ...(known ? {} : { mostRooms }) };
+    const noted = this.options.sessions.write(session, change);
     return this.#join(session, connection, room, { listening, revived, attempt, noted, making });
   }
 
@@ -123,7 +125,7 @@ export class Rooms {
     },
   ): Promise<HeardRoom> {
     const { listening, revived, attempt, noted, current, making } = options;
-    const { settings } = this.options;
+    const known = session.rooms.get(room);
     const request = {
       room,
       client: session.id,
@@ -132,27 +134,43 @@ export class Rooms {
       // Whom the store forgot hears the new log from its beginning: it was there all the time.
       ...(revived === 'reset' ? { rejoinFrom: { floor: BEGINNING, presenceFloor: BEGINNING } } : {}),
     };
-    const joining = this.#enter(request, making);
-    const [entered, { isNext }] = await Promise.all([joining, noted]).catch(async (error: unknown) => {
-      // Others that it asked for at the same time were too many already.
-      if (error instanceof ChatError && error.code === 'too_many_rooms') {
-        await joining;
-        await this.memberships.takeOut(room, session.id, session);
-        throw new ChatError('too_many_rooms', String(settings.roomsPerClient));
+    const entering = this.#enter(request, making);
+    let progress: Progress = 'nothing';
+    const work = async (): Promise<HeardRoom> => {
+      const [entry, note] = await Promise.allSettled([entering, noted]);
+      const entered = entry.status === 'fulfilled' ? entry.value : undefined;
+      if (entered && !(entered instanceof ChatError)) progress = 'changed';
+      else if (note.status === 'fulfilled') progress = 'begun';
+      // Both were under way at once: what others have written in between, the attempt may have taken the place of.
+      const alone = note.status === 'fulfilled' && note.value.isNext ? attempt : undefined;
+      if (entry.status === 'rejected') {
+        const isUnchanged = asChatError(entry.reason).code === 'store_unavailable' && note.status === 'fulfilled';
+        if (isUnchanged) await this.memberships.settle(session, room, known, alone);
+        throw entry.reason;
       }
-      throw error;
-    });
-    // A member that asks to listen is one still.
-    const heard = entered instanceof ChatError ? undefined : heardAs(entered);
-    // Who listened here goes on where it was.
-    const goesOn = revived !== undefined || session.rooms.has(room);
-    // Both are under way at once: what others have written in between, the attempt may have taken the place of.
-    const settled = await this.memberships.settle(session, room, heard, isNext ? attempt : undefined, (now) => ({
-      ...(goesOn ? {} : placeOfItsOwn(room, now)),
-      ...(current ? asCurrent(room, now) : {}),
-    }));
-    if (settled.heard) return settled.heard;
-    throw entered instanceof ChatError ? entered : new ChatError('not_in_room', room);
+      if (note.status === 'rejected') {
+        // Others that it asked for at the same time were too many already.
+        if (asChatError(note.reason).code === 'too_many_rooms') {
+          await this.memberships.takeOut(room, session.id, session);
+        }
+        throw note.reason;
+      }
+      // A member that asks to listen is one still.
+      const heard = entry.value instanceof ChatError ? undefined : heardAs(entry.value);
+      // Who listened here goes on where it was.
+      const goesOn = revived !== undefined || known !== undefined;
+      const settling = this.memberships.settle(session, room, heard, alone, (now) => ({
+        ...(goesOn ? {} : placeOfItsOwn(room, now)),
+        ...(current ? asCurrent(room, now) : {}),
+      }));
+      // Who put it out before it had a record could not tell that.
+      const there = current ? this.options.store.membership(room, session.id) : undefined;
+      const settled = await settling;
+      if (settled.heard && there && !(await there)) await this.memberships.takeOut(room, session.id, session);
+      else if (settled.heard) return settled.heard;
+      throw entry.value instanceof ChatError ? entry.value : new ChatError('not_in_room', room);
+    };
+    return this.memberships.whole(session.id, room, () => progress, work);
   }
 
   /** Into the room that is there, or into a new one where that may be made; else why not. */
@@ -199,22 +217,22 @@ export class Rooms {
     room: string,
     { revived, making }: { revived?: 'expired' | 'reset' | undefined; making?: Making } = {},
   ): Promise<void> {
-    if (room === session.room) return;
+    const was = session.room;
+    if (room === was) return;
     const known = session.rooms.get(room);
     const isMember = known?.listening === false;
     // For a moment it is in one more than it may be.
-    const wanted = { listening: false, revived, leaving: session.room, making };
-    const old = await this.#makeCurrent(
-      session,
-      room,
-      isMember ? known : await this.join(session, connection, room, wanted),
-    );
+    const wanted = { listening: false, revived, leaving: was, making };
+    const joined = isMember ? known : await this.join(session, connection, room, wanted);
+    const before = await this.#makeCurrent(session, room, joined);
+    // A write whose answer was lost is done again, and finds what it did.
+    const old = before === room ? was : before;
     if (old === null || old === room) return;
     try {
       await this.options.middleware.leave(connection, old);
     } catch (error) {
-      const before = session.rooms.get(old);
-      if (before) await this.memberships.settle(session, old, before, before, (now) => asCurrent(old, now));
+      const left = session.rooms.get(old);
+      if (left) await this.#settleAs(session, old, left);
       if (!isMember) await this.#unjoin(session, connection, room, known);
       throw error;
     }
@@ -223,9 +241,15 @@ export class Rooms {
 
   /** @returns the current room until then. @throws ChatError not_in_room */
   async #makeCurrent(session: Session, room: string, heard: HeardRoom): Promise<string | null> {
-    const settled = await this.memberships.settle(session, room, heard, heard, (now) => asCurrent(room, now));
+    const settled = await this.#settleAs(session, room, heard);
     if (settled.heard?.listening !== false) throw new ChatError('not_in_room', room);
     return settled.roomBefore;
+  }
+
+  /** Of a room that it is in: its current one. */
+  #settleAs(session: Session, room: string, heard: HeardRoom): Promise<Settled> {
+    const work = () => this.memberships.settle(session, room, heard, heard, (now) => asCurrent(room, now));
+    return this.memberships.whole(session.id, room, () => 'begun', work);
   }
 
   /** A join is undone, and nobody is asked whether it may be: out of the room, or a listener there as before. */
@@ -293,17 +317,14 @@ export class Rooms {
     const isNew = !session.rooms.has(room);
     const attempt = newAttempt();
     await this.options.sessions.write(session, { rooms: new Map([[parseRoomName(room), attempt]]) });
-    const joined = await this.memberships.enter({
-      room,
-      client,
-      listening: false,
-      holders: this.memberships.holdersOfAbsent(client),
-      create,
-    });
-    const heard = joined.outcome === 'no_room' ? undefined : heardAs(joined.membership);
-    const settled = await this.memberships.settle(session, room, heard, attempt, (now) =>
-      isNew ? placeOfItsOwn(room, now) : {},
-    );
+    const holders = this.memberships.holdersOfAbsent(client);
+    let heard: HeardRoom | undefined;
+    const work = async (): Promise<Settled> => {
+      const joined = await this.memberships.enter({ room, client, listening: false, holders, create });
+      heard = joined.outcome === 'no_room' ? undefined : heardAs(joined.membership);
+      return this.memberships.settle(session, room, heard, attempt, (now) => (isNew ? placeOfItsOwn(room, now) : {}));
+    };
+    const settled = await this.memberships.whole(client, room, () => (heard ? 'changed' : 'begun'), work);
     if (!settled.heard) throw heard ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
   }
 

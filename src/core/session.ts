@@ -1,7 +1,7 @@
 /** One client as this node knows it: its rooms, its places, its attributes, and what hears for it here. */
 import type { EntryId } from '../protocol/entry-id';
 import { clientTopic, type Topic } from './entry';
-import type { ClientChange, ClientRecord, Floors, Written } from './store';
+import type { Attempt, ClientChange, ClientRecord, Floors, Written } from './store';
 
 export interface HeardRoom extends Floors {
   readonly listening: boolean;
@@ -23,6 +23,7 @@ export interface Writing {
 }
 
 const NO_WRITING: readonly Writing[] = [];
+const NOTHING_UNFINISHED: ReadonlyMap<string, Attempt> = new Map();
 const NO_ATTRIBUTES: ReadonlyMap<string, unknown> = new Map();
 const NO_PLACES: ReadonlyMap<Topic, EntryId> = new Map();
 const NOTHING_PENDING: ClientRecord['pending'] = { generation: 0, places: NO_PLACES };
@@ -48,8 +49,10 @@ export class Session {
   writing = NO_WRITING;
   /** The highest version that came of a write of one's own. */
   #written = 0;
-  /** What was being written when the record was last read was left as it is here. */
-  #isPartial = false;
+  /** What was being written when the record was last read was left as it is here: these have not told yet. */
+  #leftOut = NO_WRITING;
+  /** Rooms in which a change was under way when the record was last read. */
+  unfinished = NOTHING_UNFINISHED;
   /** Made by the request at hand; it stands in its rooms for a short time only until it comes back. */
   isNew = false;
   #attributes: Map<string, unknown> | undefined;
@@ -84,8 +87,10 @@ export class Session {
       : undefined;
   }
 
+  /** A room that it only listens to is its current one no more. */
   enter(room: string, heard: HeardRoom): void {
     this.rooms.set(room, heard);
+    if (heard.listening && this.room === room) this.room = null;
     for (const hearer of this.hearers) hearer.roomAdded(room, heard);
   }
 
@@ -97,7 +102,7 @@ export class Session {
 
   /** The record has, as far as is known, what is not here. */
   get isBehind(): boolean {
-    return this.told > this.version || this.#isPartial;
+    return this.told > this.version || this.#leftOut.length > 0;
   }
 
   /** A write begins. Of places alone there is nothing to announce: it raises no version. */
@@ -135,12 +140,14 @@ export class Session {
   }
 
   /** What was written from here, once the store has it: in the order of its answers, as others write as well. */
-  take({ room, rooms }: ClientChange): void {
+  take(writing: Writing): void {
+    const { room, rooms } = writing.change;
     for (const [name, recorded] of rooms ?? []) {
       if (!recorded) this.exit(name);
       else if (recorded.floor !== undefined) this.#hear(name, recorded);
     }
     if (room !== undefined) this.room = room;
+    if (this.#leftOut.length > 0) this.#leftOut = this.#leftOut.filter((other) => other !== writing);
   }
 
   /** From before what is known here, or without what was written from here. */
@@ -156,7 +163,8 @@ export class Session {
   read(record: ClientRecord): void {
     const { writing } = this;
     for (const one of writing) one.overtaken = true;
-    this.#isPartial = writing.length > 0;
+    this.#leftOut = writing;
+    this.unfinished = unfinishedOf(record);
     if (record.connectedAt !== this.connectedAt) this.#written = 0;
     this.version = record.version;
     this.connectedAt = record.connectedAt;
@@ -183,12 +191,25 @@ export class Session {
 
   #hear(room: string, heard: HeardRoom): void {
     const known = this.rooms.get(room);
-    if (known?.listening !== heard.listening || !cameInAt(known, heard)) this.enter(room, heard);
+    if (!known || !isSame(known, heard)) this.enter(room, heard);
   }
+}
+
+function unfinishedOf({ rooms }: ClientRecord): ReadonlyMap<string, Attempt> {
+  let unfinished: Map<string, Attempt> | undefined;
+  for (const [room, recorded] of rooms) {
+    if (recorded.floor === undefined) (unfinished ??= new Map()).set(room, recorded);
+  }
+  return unfinished ?? NOTHING_UNFINISHED;
 }
 
 function raisesVersion({ room, rooms, attributes }: ClientChange): boolean {
   return room !== undefined || rooms !== undefined || attributes !== undefined;
+}
+
+/** The same coming into a room, in the same way. */
+export function isSame(one: HeardRoom, other: HeardRoom): boolean {
+  return one.listening === other.listening && cameInAt(one, other);
 }
 
 /** The same coming into a room, and not another one after it was left. */

@@ -2,7 +2,7 @@
 import { ChatError } from '../protocol/errors';
 import type { Logger } from './logger';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
-import type { Attempt, ClientChange, Store, Written } from './store';
+import type { ClientChange, Store, Written } from './store';
 import type { Tail, Watcher } from './tail';
 import type { Tails } from './tails';
 
@@ -12,13 +12,15 @@ class Live implements Watcher {
   /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. */
   holds = 0;
   grace: NodeJS.Timeout | undefined;
+  /** What was under way in its rooms when that was last looked at. */
+  unfinished: Session['unfinished'] | undefined;
   /** By the steady clock; undefined while anything hears. */
   idleSince: number | undefined = performance.now();
 
   constructor(
     readonly session: Session,
     readonly catchUp: (session: Session) => void,
-    readonly refresh: (session: Session) => void,
+    readonly refresh: (session: Session) => Promise<void>,
   ) {}
 
   changed(version: number): void {
@@ -27,7 +29,7 @@ class Live implements Watcher {
   }
 
   stale(): void {
-    this.refresh(this.session);
+    void this.refresh(this.session);
   }
 }
 
@@ -62,6 +64,8 @@ export class Sessions {
   readonly #up = new Map<string, Live>();
   /** Those that are being brought up. */
   readonly #coming = new Map<string, Promise<Live>>();
+  /** Those that are being let go of. */
+  readonly #leaving = new Map<string, Promise<void>>();
   /** To be let go of: the node's lease in a room would hold them for as long as it holds anybody there. */
   readonly #parting = new Map<string, Session>();
   readonly #timer: NodeJS.Timeout;
@@ -71,7 +75,10 @@ export class Sessions {
     this.#timer = setInterval(() => {
       this.#forgetIdle();
       // A record that could not be read when its change was announced.
-      for (const { session } of this.#up.values()) this.#catchUp(session);
+      for (const live of this.#up.values()) {
+        this.#catchUp(live.session);
+        this.#finishOld(live);
+      }
     }, options.checkMs ?? 5000);
     this.#timer.unref();
   }
@@ -106,14 +113,13 @@ export class Sessions {
   }
 
   async #read(id: string): Promise<Session | undefined> {
-    const record = await this.options.store.client(id);
-    if (!record) return undefined;
-    const session = new Session(id);
-    session.read(record);
-    for (const [room, recorded] of record.rooms) {
-      if (recorded.floor === undefined) await this.#finish(session, room, recorded);
+    for (;;) {
+      const record = await this.options.store.client(id);
+      if (!record) return undefined;
+      const session = new Session(id);
+      session.read(record);
+      if (await this.#finish(session)) return session;
     }
-    return session;
   }
 
   /** Makes the record of a session that has none, or joins whoever makes it at the same time. */
@@ -137,15 +143,15 @@ export class Sessions {
       outcome = await this.#write(session, change, create);
     } catch (error) {
       session.end(writing);
-      if (isPutOut(error)) await this.refresh(session);
+      if (isPutOut(error)) await this.#refresh(session);
       else this.#catchUp(session);
       throw error;
     }
     const { lost, written } = outcome;
     const known = written !== undefined && session.wrote(writing, written) && !lost;
     session.end(writing);
-    if (known) session.take(change);
-    if (!known) await this.refresh(session);
+    if (known) session.take(writing);
+    if (!known) await this.#refresh(session);
     else this.#catchUp(session);
     const isSame = version === 0 || written?.connectedAt === connectedAt;
     return {
@@ -196,9 +202,13 @@ export class Sessions {
     live.grace = undefined;
     live.holds += 1;
     try {
-      const { rooms } = live.session;
-      if (isFirst)
-        await this.options.hold(live.session, new Map([...rooms].filter(([room, heard]) => held.get(room) !== heard)));
+      if (isFirst) {
+        const leaving = this.parted(session.id);
+        if (leaving) await leaving;
+        const isHere = (room: string, heard: HeardRoom): boolean => !leaving && held.get(room) === heard;
+        const others = [...live.session.rooms].filter(([room, heard]) => !isHere(room, heard));
+        await this.options.hold(live.session, new Map(others));
+      }
     } catch (error) {
       this.detach(live.session, hearer, { held: true, clean: true });
       throw error;
@@ -224,8 +234,24 @@ export class Sessions {
     else live.grace = setTimeout(letGo, this.options.reconnectGrace);
   }
 
+  /** Resolves when the client's going, that is under way here, is over; undefined when none is. */
+  parted(id: string): Promise<void> | undefined {
+    return this.#leaving.get(id);
+  }
+
   /** The node's lease holds the client no longer; tried again with every round of leases until it is done. */
-  async part(session: Session): Promise<void> {
+  part(session: Session): Promise<void> {
+    const { id } = session;
+    const leaving = (this.#leaving.get(id) ?? Promise.resolve())
+      .then(() => this.#part(session))
+      .finally(() => {
+        if (this.#leaving.get(id) === leaving) this.#leaving.delete(id);
+      });
+    this.#leaving.set(id, leaving);
+    return leaving;
+  }
+
+  async #part(session: Session): Promise<void> {
     this.#parting.set(session.id, session);
     try {
       // It may be back, or may yet come back.
@@ -303,28 +329,46 @@ export class Sessions {
 
   /** Reads the record of a session that is behind, unless what was announced may be its own doing: then that tells. */
   readonly #catchUp = (session: Session): void => {
-    if (session.isBehind && session.writing.length === 0) this.#refresh(session);
+    if (session.isBehind && session.writing.length === 0) void this.#refresh(session);
   };
 
-  readonly #refresh = (session: Session): void => {
+  /** Where it fails, the session stays behind. */
+  readonly #refresh = (session: Session): Promise<void> =>
     this.refresh(session).catch((error: unknown) => {
       this.options.logger.debug({ err: error, client: session.id }, 'a record could not be read again');
     });
-  };
 
   /**
    * What was begun: the room's own entry tells whether it was done. Where it was not, whoever is at it notices that its
    * attempt is gone.
+   * @returns false where somebody else has gone on with it meanwhile
    */
-  async #finish(session: Session, room: string, attempt: Attempt): Promise<void> {
-    const membership = await this.options.store.membership(room, session.id);
-    const heard = membership && heardAs(membership);
-    try {
-      await this.write(session, { rooms: new Map([[room, heard ?? null]]), expects: { room, as: attempt } });
-    } catch (error) {
-      // Done or undone by somebody else: the record that was read again tells.
-      if (!isPutOut(error)) throw error;
+  async #finish(session: Session): Promise<boolean> {
+    for (const [room, attempt] of session.unfinished) {
+      const membership = await this.options.store.membership(room, session.id);
+      const heard = membership && heardAs(membership);
+      try {
+        await this.write(session, { rooms: new Map([[room, heard ?? null]]), expects: { room, as: attempt } });
+      } catch (error) {
+        if (isPutOut(error)) return false;
+        throw error;
+      }
     }
+    return true;
+  }
+
+  /** Of a session that is kept: what was under way at the last look, and is still, nobody goes on with. */
+  #finishOld(live: Live): void {
+    const { session, unfinished } = live;
+    live.unfinished = session.unfinished;
+    if (session.unfinished.size === 0) return;
+    const isOld = [...session.unfinished].some(([room, { attempt }]) => unfinished?.get(room)?.attempt === attempt);
+    if (!isOld) return;
+    this.#finish(session)
+      .then(() => this.#refresh(session))
+      .catch((error: unknown) => {
+        this.options.logger.debug({ err: error, client: session.id }, 'a change that was begun could not be finished');
+      });
   }
 
   #forgetIdle(): void {

@@ -159,7 +159,10 @@ export interface Written extends Pick<ClientRecord, 'version' | 'connectedAt'> {
   readonly roomBefore: string | null;
 }
 
-/** Each named part is set; null removes it. What is not named stays; a room that goes is the current one no more. */
+/**
+ * Each named part is set; null removes it. What is not named stays; a room that goes, or that is only listened to, is the
+ * current one no more.
+ */
 export interface ClientChange {
   readonly revived?: 'expired' | 'reset';
   readonly room?: string | null;

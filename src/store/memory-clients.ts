@@ -156,7 +156,7 @@ export class MemoryClients {
   }
 }
 
-/** With a room that is left its places go as well, and it is the current one no more. */
+/** With a room that is left its places go as well; that one, or one that is only listened to, is the current one no more. */
 function apply(change: ClientChange, stored: StoredClient): void {
   if (change.revived !== undefined) stored.revived = change.revived;
   if (change.room !== undefined) stored.room = change.room;
@@ -166,6 +166,7 @@ function apply(change: ClientChange, stored: StoredClient): void {
     for (const [room, recorded] of change.rooms) {
       if (recorded) {
         rooms.set(room, recorded);
+        if (recorded.floor !== undefined && recorded.listening && stored.room === room) stored.room = null;
         continue;
       }
       rooms.delete(room);

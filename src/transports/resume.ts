@@ -33,6 +33,8 @@ export async function findResumed(
 ): Promise<Resumed> {
   const after = afterOf(params);
   const session = await sessionOf(chat, given(params, 'session'), cookie, peerOf);
+  // A socket that it had may just be letting go of its rooms.
+  await chat.sessions.parted(session.id);
   // The rooms' rules are asked again: who was banned meanwhile does not come back in by a cursor.
   const { connection } = chat.connection(session, peerOf(session.id));
   for (const [room, heard] of [...session.rooms]) await chat.memberships.rejoin(session, connection, room, heard);

@@ -86,6 +86,7 @@ test('what a middleware of the application makes of the same headers counts, wit
   const one = new HttpClient(url);
   bearers.push(ann.session, ann.session, bob.session, ann.session);
   expect([await one.id(), await one.id(), await one.id(), await one.id()]).toEqual([isAnn, isAnn, isBob, isAnn]);
+  expect(one.connections).toBe(1);
 });
 
 test('the application’s own upgrades, and a bearer of its own, stay its own', async () => {

@@ -1,13 +1,11 @@
 /** Who holds a client in its rooms, and what a node writes and reads for that. */
 import type { Chat } from '../../src/core/chat';
 import { roomTopic } from '../../src/core/entry';
-import type { HeardRoom, Hearer, Session } from '../../src/core/session';
-import type { Attempt, Joined, JoinRequest, Store } from '../../src/core/store';
+import type { Hearer, Session } from '../../src/core/session';
+import type { Joined, JoinRequest, Store } from '../../src/core/store';
 import { MemoryStore } from '../../src/store/memory-store';
 import { closeChats, limits, NODE_LEASE, peer, person, personOf, startChat, type Person } from '../support/core';
-import { ChatError } from '../../src/protocol/errors';
 import { eventually } from '../support/eventually';
-import { randomFrom, seedOfRun } from '../support/random';
 
 afterEach(async () => {
   jest.restoreAllMocks();
@@ -225,97 +223,6 @@ describe('a join that another node finds begun', () => {
     expect((await loading)?.rooms.get('kitchen')).toEqual(heard);
     expect((await store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
   });
-});
-
-/** What is asked of it takes its time, there and back: the calls of two nodes, and of one, interleave in any way. */
-class DistantStore extends MemoryStore {
-  constructor(readonly random: () => number) {
-    super(limits);
-  }
-
-  async #far<T>(call: () => Promise<T>): Promise<T> {
-    for (let turns = this.random() * 4; turns > 1; turns -= 1) await new Promise(setImmediate);
-    const answer = await call();
-    for (let turns = this.random() * 4; turns > 1; turns -= 1) await new Promise(setImmediate);
-    return answer;
-  }
-
-  override join(...asked: Parameters<MemoryStore['join']>): ReturnType<MemoryStore['join']> {
-    return this.#far(() => super.join(...asked));
-  }
-  override leave(...asked: Parameters<MemoryStore['leave']>): ReturnType<MemoryStore['leave']> {
-    return this.#far(() => super.leave(...asked));
-  }
-  override client(...asked: Parameters<MemoryStore['client']>): ReturnType<MemoryStore['client']> {
-    return this.#far(() => super.client(...asked));
-  }
-  override membership(...asked: Parameters<MemoryStore['membership']>): ReturnType<MemoryStore['membership']> {
-    return this.#far(() => super.membership(...asked));
-  }
-  override writeClient(...asked: Parameters<MemoryStore['writeClient']>): ReturnType<MemoryStore['writeClient']> {
-    return this.#far(() => super.writeClient(...asked));
-  }
-}
-
-const seed = seedOfRun();
-
-test(`the room, the record and every node are of one mind, whatever is done at once (SEED=${seed})`, async () => {
-  const random = randomFrom(seed);
-  const store = new DistantStore(random);
-  // On two nodes it is connected; on the third it asks over HTTP, so that each request reads its record.
-  const chats = [await startChat({ store }), await startChat({ store }), await startChat({ store })];
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
-  const ann = await person(chats[0]!);
-  const { id } = ann.session;
-  const sessions: Session[] = [];
-  for (const chat of chats.slice(0, 2)) {
-    const { session } = personOf(chat, (await chat.sessions.load(id))!);
-    sessions.push(await chat.sessions.attach(session, hearer()));
-  }
-  const done: readonly ((chat: Chat, session: Session, room: string) => Promise<unknown>)[] = [
-    (chat, session, room) => chat.rooms.join(session, personOf(chat, session).connection, room, { listening: false }),
-    (chat, session, room) => chat.rooms.join(session, personOf(chat, session).connection, room, { listening: true }),
-    (chat, session, room) => chat.rooms.leave(session, personOf(chat, session).connection, room),
-    (chat, session, room) => chat.rooms.changeRoom(session, personOf(chat, session).connection, room),
-    (chat, _session, room) => chat.rooms.removeMember(id, room),
-    (chat, _session, room) => chat.rooms.addMember(id, room),
-    (chat, _session, room) => chat.rooms.destroy(room),
-  ];
-  for (let round = 0; round < 1000; round += 1) {
-    const under = Array.from({ length: 2 + Math.floor(random() * 3) }, async () => {
-      for (let turns = random() * 8; turns > 1; turns -= 1) await new Promise(setImmediate);
-      const node = Math.floor(random() * 3);
-      const session = sessions[node] ?? (await chats[node]!.sessions.load(id))!;
-      await pick(done)(chats[node]!, session, pick(['kitchen', 'attic'])).catch((error: unknown) => {
-        // Refused; anything else is a bug.
-        if (!(error instanceof ChatError)) throw error;
-      });
-    });
-    await Promise.all(under);
-    const shown = async (): Promise<unknown[]> => {
-      const record = (await store.client(id))!;
-      const inStore = new Map<string, boolean>();
-      for (const room of ['attic', 'defaultRoom', 'kitchen']) {
-        const membership = await store.membership(room, id);
-        if (membership) inStore.set(room, membership.listening);
-      }
-      const rooms = (of: ReadonlyMap<string, HeardRoom | Attempt>): unknown =>
-        [...of].map(([room, one]) => [room, one.floor === undefined ? one : one.listening]).sort();
-      return [
-        [[...inStore].sort(), record.room],
-        [rooms(record.rooms), record.room],
-        ...sessions.map((session) => [rooms(session.rooms), session.room]),
-      ];
-    };
-    let last: unknown[] = [];
-    // A node hears of another's change a little later.
-    await eventually(async () => {
-      last = await shown();
-      return last.every((one) => JSON.stringify(one) === JSON.stringify(last[0]));
-    }, 2000).catch(() => expect(last).toEqual(last.map(() => last[0])));
-    const { room, rooms } = sessions[0]!;
-    expect(room === null || rooms.get(room)?.listening === false).toBe(true);
-  }
 });
 
 describe('a room that the store has lost', () => {

@@ -154,6 +154,21 @@ export function clientFacts(make: Make): void {
     expect((await store.client('c1'))!.room).toBe('z');
   });
 
+  test('nor is one that is only listened to, whatever else is written with it', async () => {
+    const { store } = await make();
+    const heard = { listening: false, floor: '5-1', presenceFloor: '5-2' };
+    const listens = { ...heard, listening: true };
+    await store.writeClient('c1', { rooms: new Map([['x', heard]]), room: 'x' }, keep);
+    await store.writeClient('c1', { rooms: new Map([['y', listens]]) }, keep);
+    await store.writeClient('c1', { attributes: new Map([['r:x', 'l 1']]) }, keep);
+    expect((await store.client('c1'))!.room).toBe('x');
+    const before = await store.writeClient('c1', { rooms: new Map([['x', listens]]) }, keep);
+    expect(before!.roomBefore).toBe('x');
+    expect((await store.client('c1'))!.room).toBeNull();
+    await store.writeClient('c1', { rooms: new Map([['x', listens]]), room: 'x' }, keep);
+    expect((await store.client('c1'))!.room).toBeNull();
+  });
+
   test('what expects a room is refused as a whole without it, or when it is there in another way', async () => {
     const { store, second } = await make();
     const heard = { listening: false, floor: '5-1', presenceFloor: '5-2' };

@@ -43,6 +43,12 @@ end
 for first = firstSet, #ARGV, 1000 do
   redis.call('HSET', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
+for index = firstSet, #ARGV, 2 do
+  -- Nor is one that is only listened to.
+  if string.sub(ARGV[index], 1, 2) == 'r:' and string.sub(ARGV[index + 1], 1, 2) == 'l ' then
+    if redis.call('HGET', KEYS[1], 'room') == string.sub(ARGV[index], 3) then redis.call('HDEL', KEYS[1], 'room') end
+  end
+end
 
 local changed = version == 0 or ARGV[4] == '1'
 if changed then

@@ -1,0 +1,207 @@
+/** Whatever several nodes do with one client at once: its rooms, its record and every node agree on it in the end. */
+import type { Chat } from '../../src/core/chat';
+import type { HeardRoom, Hearer, Session } from '../../src/core/session';
+import type { Attempt } from '../../src/core/store';
+import { ChatError } from '../../src/protocol/errors';
+import { MemoryStore } from '../../src/store/memory-store';
+import { closeChats, limits, person, personOf, startChat } from '../support/core';
+import { eventually } from '../support/eventually';
+import { randomFrom, seedOfRun } from '../support/random';
+
+afterEach(closeChats);
+
+const hearer = (): Hearer => ({ roomAdded: () => undefined, roomRemoved: () => undefined, close: () => undefined });
+
+interface Nature {
+  /** One call in twenty is not done, or done and not answered. */
+  readonly fails: boolean;
+  /** One write of the record in ten is done twice, as when its answer was lost. */
+  readonly repeats: boolean;
+}
+
+/** What is asked of it takes its time, there and back: the calls of two nodes, and of one, interleave in any way. */
+class DistantStore extends MemoryStore {
+  calm = false;
+
+  constructor(
+    readonly random: () => number,
+    readonly nature: Nature,
+  ) {
+    super(limits);
+  }
+
+  async #far<T>(call: () => Promise<T>, isWrite = false): Promise<T> {
+    const { fails, repeats } = this.nature;
+    const happens = (chance: number): boolean => !this.calm && this.random() < chance;
+    await this.#wait();
+    if (fails && happens(0.05)) throw new ChatError('store_unavailable');
+    let answer = await call();
+    if (repeats && isWrite && happens(0.1)) {
+      await this.#wait();
+      answer = await call();
+    }
+    await this.#wait();
+    if (fails && happens(0.05)) throw new ChatError('outcome_unknown');
+    return answer;
+  }
+
+  async #wait(): Promise<void> {
+    for (let turns = this.random() * 4; turns > 1; turns -= 1) await new Promise(setImmediate);
+  }
+
+  override join(...asked: Parameters<MemoryStore['join']>): ReturnType<MemoryStore['join']> {
+    return this.#far(() => super.join(...asked));
+  }
+  override leave(...asked: Parameters<MemoryStore['leave']>): ReturnType<MemoryStore['leave']> {
+    return this.#far(() => super.leave(...asked));
+  }
+  override client(...asked: Parameters<MemoryStore['client']>): ReturnType<MemoryStore['client']> {
+    return this.#far(() => super.client(...asked));
+  }
+  override membership(...asked: Parameters<MemoryStore['membership']>): ReturnType<MemoryStore['membership']> {
+    return this.#far(() => super.membership(...asked));
+  }
+  override writeClient(...asked: Parameters<MemoryStore['writeClient']>): ReturnType<MemoryStore['writeClient']> {
+    return this.#far(() => super.writeClient(...asked), true);
+  }
+}
+
+type Doing = (chat: Chat, session: Session, room: string) => Promise<unknown>;
+
+class Walk {
+  readonly random: () => number;
+  readonly store: DistantStore;
+  readonly id: string;
+  readonly doings: readonly Doing[];
+
+  private constructor(
+    random: () => number,
+    store: DistantStore,
+    /** On the first two it is connected; on the third it asks over HTTP, so that each request reads its record. */
+    readonly chats: readonly Chat[],
+    readonly sessions: readonly Session[],
+  ) {
+    this.random = random;
+    this.store = store;
+    const { id } = sessions[0]!;
+    this.id = id;
+    const connection = (chat: Chat, session: Session) =>
+      personOf(chat, session, chat === chats[2] ? 'web' : 'socket').connection;
+    this.doings = [
+      (chat, session, room) => chat.rooms.join(session, connection(chat, session), room, { listening: false }),
+      (chat, session, room) => chat.rooms.join(session, connection(chat, session), room, { listening: true }),
+      (chat, session, room) => chat.rooms.leave(session, connection(chat, session), room),
+      (chat, session, room) => chat.rooms.changeRoom(session, connection(chat, session), room),
+      (chat, _session, room) => chat.rooms.removeMember(id, room),
+      (chat, _session, room) => chat.rooms.addMember(id, room),
+      (chat, _session, room) => chat.rooms.destroy(room),
+      (chat, session) => chat.renewal.renew({ session, connection: connection(chat, session) }),
+      async (chat, session) => {
+        const back = connection(chat, session);
+        for (const [room, heard] of [...session.rooms]) await chat.memberships.rejoin(session, back, room, heard);
+      },
+    ];
+  }
+
+  static async begin(random: () => number, nature: Nature, refuses: boolean): Promise<Walk> {
+    const store = new DistantStore(random, nature);
+    store.calm = true;
+    const refuse = (chance: number) => () => {
+      if (random() < chance) throw new Error('not today');
+    };
+    const middleware = refuses ? [{ name: 'moody', join: refuse(0.15), leave: refuse(0.3) }] : [];
+    const settings = refuses ? { roomsPerClient: 2 } : {};
+    // Where a record could not be read, it is read with the next look; elsewhere nothing is left to that.
+    const checkEvery = nature.fails ? 20 : 1e9;
+    const start = (): Promise<Chat> => startChat({ store, middleware, settings, leaseEvery: 1e9, checkEvery });
+    const chats = [await start(), await start(), await start()];
+    let ann = await person(chats[0]!);
+    // The hook may have refused the default room.
+    while (ann.session.rooms.size === 0 && !refuses) ann = await person(chats[0]!);
+    const sessions: Session[] = [];
+    for (const chat of chats.slice(0, 2)) {
+      const { session } = personOf(chat, (await chat.sessions.load(ann.session.id))!);
+      sessions.push(await chat.sessions.attach(session, hearer()));
+    }
+    return new Walk(random, store, chats, sessions);
+  }
+
+  /** Two to four things at once; whatever is refused, it is by a ChatError. */
+  async round(): Promise<void> {
+    const { random, chats, sessions, id, store } = this;
+    store.calm = false;
+    const one = async (): Promise<void> => {
+      for (let turns = random() * 8; turns > 1; turns -= 1) await new Promise(setImmediate);
+      const node = Math.floor(random() * 3);
+      const doing = this.doings[Math.floor(random() * this.doings.length)]!;
+      const room = random() < 0.5 ? 'kitchen' : 'attic';
+      try {
+        const session = sessions[node] ?? (await chats[node]!.sessions.load(id))!;
+        await doing(chats[node]!, session, room);
+      } catch (error) {
+        if (!(error instanceof ChatError)) throw error;
+      }
+    };
+    await Promise.all(Array.from({ length: 2 + Math.floor(random() * 3) }, one));
+    store.calm = true;
+  }
+
+  /** What a deployment does by itself in time. */
+  async rest(): Promise<void> {
+    await Promise.all(this.chats.map((chat) => chat.leases.round()));
+  }
+
+  async agreed(): Promise<void> {
+    let seen: unknown[] = [];
+    await eventually(async () => {
+      seen = await this.#seen();
+      return seen.every((one) => JSON.stringify(one) === JSON.stringify(seen[0]));
+    }, 3000).catch(() => expect(seen).toEqual(seen.map(() => seen[0])));
+    const { room, rooms } = this.sessions[0]!;
+    expect(room === null || rooms.get(room)?.listening === false).toBe(true);
+  }
+
+  async #seen(): Promise<unknown[]> {
+    const { store, id } = this;
+    const record = (await store.client(id))!;
+    const inStore = new Map<string, boolean>();
+    for (const room of ['attic', 'defaultRoom', 'kitchen']) {
+      const membership = await store.membership(room, id);
+      if (membership) inStore.set(room, membership.listening);
+    }
+    const rooms = (of: ReadonlyMap<string, HeardRoom | Attempt>): unknown =>
+      [...of].map(([room, one]) => [room, one.floor === undefined ? one : one.listening]).sort();
+    return [
+      [[...inStore].sort(), record.room],
+      [rooms(record.rooms), record.room],
+      ...this.sessions.map((session) => [rooms(session.rooms), session.room]),
+    ];
+  }
+}
+
+const seed = seedOfRun();
+
+test(`on a store that is far away (SEED=${seed})`, async () => {
+  const walk = await Walk.begin(randomFrom(seed), { fails: false, repeats: false }, false);
+  for (let round = 0; round < 600; round += 1) {
+    await walk.round();
+    await walk.agreed();
+  }
+});
+
+test(`where hooks refuse, rooms are few, and what was written is written again (SEED=${seed})`, async () => {
+  const walk = await Walk.begin(randomFrom(seed), { fails: false, repeats: true }, true);
+  for (let round = 0; round < 400; round += 1) {
+    await walk.round();
+    await walk.agreed();
+  }
+});
+
+test(`on a store that fails, once it does no more (SEED=${seed})`, async () => {
+  const walk = await Walk.begin(randomFrom(seed), { fails: true, repeats: true }, true);
+  for (let round = 0; round < 300; round += 1) {
+    await walk.round();
+    await walk.rest();
+    await walk.agreed();
+  }
+});
