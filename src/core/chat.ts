@@ -104,6 +104,9 @@ export class Chat {
       ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
       hold: (session, rooms) => this.memberships.hold(session, rooms),
       letGo: (session) => this.memberships.letGo(session),
+      left: async (departures) => {
+        for (const [room, departure] of departures) await this.memberships.departed(room, [departure]);
+      },
     });
     const count = new RoomCount({ store, logger, most: settings.rooms });
     this.memberships = new Memberships({
@@ -112,7 +115,6 @@ export class Chat {
       middleware: this.middleware,
       node: this.node,
       sessions: this.sessions,
-      logger,
       connection: (session, peer) => this.connection(session, peer),
       leaseBegan: (room) => this.leases.began(room),
     });
@@ -140,7 +142,6 @@ export class Chat {
       departed: (room, departures) => this.memberships.departed(room, departures),
       renewHeard: () => this.renewal.renewHeard(),
       partAgain: () => this.sessions.partAgain(),
-      settleAgain: () => this.memberships.settleAgain(),
       leaseMs: settings.nodeLease,
       // Soon enough for the shorter of the two: a node's lease and a client's record.
       everyMs: options.leaseEvery ?? Math.min(settings.nodeLease / 3, sessionTTL(settings) / 8),

@@ -13,8 +13,6 @@ export interface LeasesOptions {
   readonly departed: (room: string, departures: readonly Departure[]) => Promise<void>;
   /** Those whom this node could not let go of when they went. */
   readonly partAgain: () => Promise<void>;
-  /** What could not be told to a client's record; once all are back in their rooms. */
-  readonly settleAgain: () => Promise<void>;
   /** Those who hear something at this node: their records are renewed as well. */
   readonly renewHeard: () => Promise<void>;
   readonly leaseMs: number;
@@ -107,7 +105,6 @@ export class Leases {
       }
     }
     await this.options.renewHeard();
-    await this.options.settleAgain();
     if (!this.maySweep) return;
     if (this.#strange.length === 0) this.#strange = await store.rooms();
     const others = this.#strange.splice(0, STRANGE_ROOMS);

@@ -3,13 +3,12 @@
  * Here the two are kept the same. Who lets a client in leaves an attempt of its own in the record, and replaces it by what
  * the room said. Where others wrote there meanwhile, that may be the last word no more: then it leaves another attempt,
  * asks the room, and replaces it by the answer. So whose attempt is the last has asked after every change; and what a node
- * did not live to finish, the client's next request finishes in the same way. Who takes a client out clears the record
- * unasked, and goes on until the room has it no more after that.
+ * did not live to finish, the client's next request or the node that it is connected to finishes in the same way. Who takes
+ * a client out clears the record unasked, and goes on until the room has it no more after that.
  */
 import { randomUUID } from 'node:crypto';
 import { asChatError, ChatError } from '../protocol/errors';
 import { absentPeer, type ChatConnection, type Peer } from './connection';
-import type { Logger } from './logger';
 import type { MiddlewareChain } from './middleware';
 import { heardAs, isSame, Session, type HeardRoom } from './session';
 import { isPutOut, type Sessions, type Wrote } from './sessions';
@@ -23,14 +22,10 @@ export interface MembershipsOptions {
   /** This process among the nodes that hold members. */
   readonly node: string;
   readonly sessions: Sessions;
-  readonly logger: Logger;
   readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
   /** The node's lease in a room began with somebody's coming in. */
   readonly leaseBegan: (room: string) => void;
 }
-
-/** Of a change of a room and its record. */
-export type Progress = 'nothing' | 'begun' | 'changed';
 
 export interface Settled {
   /** Undefined: the client is not in the room. */
@@ -40,9 +35,6 @@ export interface Settled {
 }
 
 export class Memberships {
-  /** Whose record is to be told of which rooms. */
-  readonly #unsettled = new Map<string, Set<string>>();
-
   constructor(readonly options: MembershipsOptions) {}
 
   // --- coming in ---
@@ -84,51 +76,6 @@ export class Memberships {
     }
   }
 
-  /**
-   * What `work` may leave half done, when the store goes away in the middle of it, is settled as soon as that can be.
-   * @param progress what the store is known to have done by now: of the room, or anything
-   */
-  async whole<T>(client: string, room: string, progress: () => Progress, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      const { status, code } = asChatError(error);
-      const isDone = code !== 'outcome_unknown' && progress() === 'nothing';
-      if (status < 500 || isDone) throw error;
-      this.#settleLater(client, room);
-      // That nothing was done would not be true any more.
-      throw progress() === 'changed' && status !== 500 ? new ChatError('outcome_unknown') : error;
-    }
-  }
-
-  #settleLater(client: string, room: string): void {
-    this.#unsettled.set(client, (this.#unsettled.get(client) ?? new Set()).add(room));
-  }
-
-  /** What could not be told to a record; with every round of leases. */
-  async settleAgain(): Promise<void> {
-    for (const [client, rooms] of [...this.#unsettled]) {
-      for (const room of [...rooms]) if (!(await this.#settleNow(client, room, rooms))) return;
-    }
-  }
-
-  /** False when the store is away still. */
-  async #settleNow(client: string, room: string, rooms: Set<string>): Promise<boolean> {
-    const { sessions, logger } = this.options;
-    try {
-      const session = await sessions.load(client);
-      if (session) await this.settle(session, room, undefined, undefined);
-      // Nobody's, and held by this node for as long as it holds anybody there.
-      else await this.#outOf(room, client);
-    } catch (error) {
-      logger.debug({ err: error, client, room }, 'a record could not be told of its room yet');
-      return false;
-    }
-    rooms.delete(room);
-    if (rooms.size === 0) this.#unsettled.delete(client);
-    return true;
-  }
-
   /** What the room says of a client. */
   async #ask({ id }: Session, room: string): Promise<HeardRoom | undefined> {
     const membership = await this.options.store.membership(room, id);
@@ -166,32 +113,27 @@ export class Memberships {
   /** Into a room where the client was before, at its old place unless the room's log was lost since. */
   async putInto(session: Session, room: string, heard: HeardRoom, holders: readonly Holder[]): Promise<void> {
     const { listening } = heard;
-    let progress: Progress = 'nothing';
-    const work = async (): Promise<void> => {
-      const joined = await this.enter({
-        room,
-        client: session.id,
-        listening,
-        holders,
-        create: true,
-        rejoinFrom: heard,
-      });
-      if (joined.outcome === 'no_room') return;
-      progress = joined.outcome === 'joined' ? 'changed' : 'begun';
-      const back = heardAs(joined.membership);
-      if (joined.outcome === 'already' && isSame(back, heard)) return;
-      // Who hears it was there all the time, and is told of what was lost by the log.
-      if (back.listening === listening) session.rooms.set(room, back);
-      if (await this.#replace(session, { room, as: heard }, back)) return;
-      const attempt = newAttempt();
-      if (await this.#replace(session, { room }, attempt)) {
-        await this.settle(session, room, await this.#ask(session, room), attempt);
-      } else {
-        // It was put out before it came back, and we had not heard of that.
-        await this.takeOut(room, session.id, session);
-      }
-    };
-    await this.whole(session.id, room, () => progress, work);
+    const joined = await this.enter({
+      room,
+      client: session.id,
+      listening,
+      holders,
+      create: true,
+      rejoinFrom: heard,
+    });
+    if (joined.outcome === 'no_room') return;
+    const back = heardAs(joined.membership);
+    if (joined.outcome === 'already' && isSame(back, heard)) return;
+    // Who hears it was there all the time, and is told of what was lost by the log.
+    if (back.listening === listening) session.rooms.set(room, back);
+    if (await this.#replace(session, { room, as: heard }, back)) return;
+    const attempt = newAttempt();
+    if (await this.#replace(session, { room }, attempt)) {
+      await this.settle(session, room, await this.#ask(session, room), attempt);
+    } else {
+      // It was put out before it came back, and we had not heard of that.
+      await this.takeOut(room, session.id, session);
+    }
   }
 
   // --- being held ---
@@ -225,13 +167,20 @@ export class Memberships {
     await Promise.all([...rooms].map(([room, heard]) => this.putInto(session, room, heard, holders)));
   }
 
-  /** This node's lease holds it no longer, unless it comes back meanwhile; out of its rooms where nothing else does. */
-  async letGo(session: Session): Promise<void> {
-    for (const room of [...session.rooms.keys()]) {
-      if (this.options.sessions.isHeld(session.id)) return;
+  /**
+   * This node's lease holds it no longer, unless it comes back meanwhile; out of its rooms where nothing else does.
+   * @returns its departures, of which the `leave` hooks are to be told
+   */
+  async letGo(session: Session): Promise<ReadonlyMap<string, Departure>> {
+    const left = new Map<string, Departure>();
+    for (const [room, heard] of [...session.rooms]) {
+      if (this.options.sessions.isHeld(session.id)) break;
       const departure = await this.options.store.release(room, session.id, { node: this.options.node });
-      if (departure) await this.departed(room, [departure]);
+      if (departure) left.set(room, departure);
+      // Another object: who has just come into its rooms, and believes that it is held there, is told so.
+      if (session.rooms.get(room) === heard) session.rooms.set(room, { ...heard });
     }
+    return left;
   }
 
   /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
@@ -251,16 +200,7 @@ export class Memberships {
 
   /** Who has left the room by the server's word: out of their records as well. */
   async putOut(room: string, departed: readonly Departure[]): Promise<void> {
-    let done = 0;
-    try {
-      for (const { client } of departed) {
-        await this.takeOut(room, client);
-        done += 1;
-      }
-    } catch (error) {
-      for (const { client } of departed.slice(done)) this.#settleLater(client, room);
-      throw asChatError(error).code === 'store_unavailable' ? new ChatError('outcome_unknown') : error;
-    }
+    for (const { client } of departed) await this.takeOut(room, client).catch(unlessDone);
     await this.departed(room, departed);
   }
 
@@ -271,11 +211,8 @@ export class Memberships {
    */
   async takeOut(room: string, client: string, known?: Session): Promise<Departure | undefined> {
     const { store, sessions } = this.options;
-    let gone: Departure | undefined;
-    let progress: Progress = 'nothing';
-    const work = async (): Promise<Departure | undefined> => {
-      gone = await store.leave(room, client);
-      progress = gone ? 'changed' : 'begun';
+    let gone = await store.leave(room, client);
+    try {
       for (;;) {
         const session = known ?? (await sessions.load(client));
         if (session) await sessions.write(session, { rooms: new Map([[room, null]]) });
@@ -283,14 +220,10 @@ export class Memberships {
         if (!again) return gone;
         gone ??= again;
       }
-    };
-    return this.whole(client, room, () => progress, work);
-  }
-
-  /** Out of the room, who has no record. */
-  async #outOf(room: string, client: string): Promise<void> {
-    const gone = await this.options.store.leave(room, client);
-    if (gone) await this.departed(room, [gone]);
+    } catch (error) {
+      if (gone) unlessDone(error);
+      throw error;
+    }
   }
 
   /** Runs `leave` for clients that are gone already, as they were last stored. */
@@ -300,6 +233,12 @@ export class Memberships {
       await this.options.middleware.gone(this.options.connection(session, absentPeer(client)).connection, room);
     }
   }
+}
+
+/** A room was changed before this was thrown: that nothing was done is not true. */
+export function unlessDone(error: unknown): never {
+  const { status } = asChatError(error);
+  throw status === 503 || status === 507 ? new ChatError('outcome_unknown') : error;
 }
 
 /** Before a change of a room, or after it. */

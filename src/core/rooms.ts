@@ -4,7 +4,7 @@ import { asChatError, ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { ChatConnection } from './connection';
 import { roomTopic } from './entry';
-import { newAttempt, type Memberships, type Progress, type Settled } from './memberships';
+import { newAttempt, unlessDone, type Memberships } from './memberships';
 import type { MiddlewareChain } from './middleware';
 import { heardAs, type HeardRoom, type Session } from './session';
 import { isPutOut, type Sessions, type Wrote } from './sessions';
@@ -135,42 +135,43 @@ export class Rooms {
       ...(revived === 'reset' ? { rejoinFrom: { floor: BEGINNING, presenceFloor: BEGINNING } } : {}),
     };
     const entering = this.#enter(request, making);
-    let progress: Progress = 'nothing';
-    const work = async (): Promise<HeardRoom> => {
-      const [entry, note] = await Promise.allSettled([entering, noted]);
-      const entered = entry.status === 'fulfilled' ? entry.value : undefined;
-      if (entered && !(entered instanceof ChatError)) progress = 'changed';
-      else if (note.status === 'fulfilled') progress = 'begun';
-      // Both were under way at once: what others have written in between, the attempt may have taken the place of.
-      const alone = note.status === 'fulfilled' && note.value.isNext ? attempt : undefined;
-      if (entry.status === 'rejected') {
-        const isUnchanged = asChatError(entry.reason).code === 'store_unavailable' && note.status === 'fulfilled';
-        if (isUnchanged) await this.memberships.settle(session, room, known, alone);
-        throw entry.reason;
-      }
-      if (note.status === 'rejected') {
-        // Others that it asked for at the same time were too many already.
-        if (asChatError(note.reason).code === 'too_many_rooms') {
-          await this.memberships.takeOut(room, session.id, session);
-        }
-        throw note.reason;
-      }
-      // A member that asks to listen is one still.
-      const heard = entry.value instanceof ChatError ? undefined : heardAs(entry.value);
-      // Who listened here goes on where it was.
-      const goesOn = revived !== undefined || known !== undefined;
-      const settling = this.memberships.settle(session, room, heard, alone, (now) => ({
-        ...(goesOn ? {} : placeOfItsOwn(room, now)),
-        ...(current ? asCurrent(room, now) : {}),
-      }));
-      // Who put it out before it had a record could not tell that.
-      const there = current ? this.options.store.membership(room, session.id) : undefined;
-      const settled = await settling;
-      if (settled.heard && there && !(await there)) await this.memberships.takeOut(room, session.id, session);
-      else if (settled.heard) return settled.heard;
-      throw entry.value instanceof ChatError ? entry.value : new ChatError('not_in_room', room);
-    };
-    return this.memberships.whole(session.id, room, () => progress, work);
+    const [entry, note] = await Promise.allSettled([entering, noted]);
+    // Both were under way at once: what others have written in between, the attempt may have taken the place of.
+    const alone = note.status === 'fulfilled' && note.value.isNext ? attempt : undefined;
+    if (entry.status === 'rejected') {
+      const isUnchanged = asChatError(entry.reason).code === 'store_unavailable' && note.status === 'fulfilled';
+      if (isUnchanged) await this.memberships.settle(session, room, known, alone);
+      throw entry.reason;
+    }
+    const entered = entry.value;
+    if (note.status === 'rejected') {
+      if (entered instanceof ChatError) throw note.reason;
+      if (known) return unlessDone(note.reason);
+      // Others that it asked for at the same time were too many already; or no record could be told of it.
+      await this.memberships.takeOut(room, session.id, session).catch(unlessDone);
+      throw note.reason;
+    }
+    if (entered instanceof ChatError) {
+      const { heard } = await this.memberships.settle(session, room, undefined, alone);
+      if (heard) return heard;
+      throw entered;
+    }
+    // Who listened here goes on where it was.
+    const goesOn = revived !== undefined || known !== undefined;
+    // A member that asks to listen is one still.
+    const settling = this.memberships.settle(session, room, heardAs(entered), alone, (now) => ({
+      ...(goesOn ? {} : placeOfItsOwn(room, now)),
+      ...(current ? asCurrent(room, now) : {}),
+    }));
+    // Who put it out before it had a record could not tell that.
+    const asking = current ? this.options.store.membership(room, session.id) : undefined;
+    const [settled, asked] = await Promise.allSettled([settling, asking]);
+    if (settled.status === 'rejected') return unlessDone(settled.reason);
+    if (asked.status === 'rejected') return unlessDone(asked.reason);
+    const { heard } = settled.value;
+    if (heard && (!current || asked.value)) return heard;
+    if (heard) await this.memberships.takeOut(room, session.id, session);
+    throw new ChatError('not_in_room', room);
   }
 
   /** Into the room that is there, or into a new one where that may be made; else why not. */
@@ -224,7 +225,7 @@ export class Rooms {
     // For a moment it is in one more than it may be.
     const wanted = { listening: false, revived, leaving: was, making };
     const joined = isMember ? known : await this.join(session, connection, room, wanted);
-    const before = await this.#makeCurrent(session, room, joined);
+    const before = await this.#makeCurrent(session, room, joined).catch(isMember ? undefined : unlessDone);
     // A write whose answer was lost is done again, and finds what it did.
     const old = before === room ? was : before;
     if (old === null || old === room) return;
@@ -232,24 +233,22 @@ export class Rooms {
       await this.options.middleware.leave(connection, old);
     } catch (error) {
       const left = session.rooms.get(old);
-      if (left) await this.#settleAs(session, old, left);
-      if (!isMember) await this.#unjoin(session, connection, room, known);
+      try {
+        if (left) await this.memberships.settle(session, old, left, left, (now) => asCurrent(old, now));
+        if (!isMember) await this.#unjoin(session, connection, room, known);
+      } catch (failure) {
+        unlessDone(failure);
+      }
       throw error;
     }
-    await this.memberships.takeOut(old, session.id, session);
+    await this.memberships.takeOut(old, session.id, session).catch(unlessDone);
   }
 
   /** @returns the current room until then. @throws ChatError not_in_room */
   async #makeCurrent(session: Session, room: string, heard: HeardRoom): Promise<string | null> {
-    const settled = await this.#settleAs(session, room, heard);
+    const settled = await this.memberships.settle(session, room, heard, heard, (now) => asCurrent(room, now));
     if (settled.heard?.listening !== false) throw new ChatError('not_in_room', room);
     return settled.roomBefore;
-  }
-
-  /** Of a room that it is in: its current one. */
-  #settleAs(session: Session, room: string, heard: HeardRoom): Promise<Settled> {
-    const work = () => this.memberships.settle(session, room, heard, heard, (now) => asCurrent(room, now));
-    return this.memberships.whole(session.id, room, () => 'begun', work);
   }
 
   /** A join is undone, and nobody is asked whether it may be: out of the room, or a listener there as before. */
@@ -318,13 +317,10 @@ export class Rooms {
     const attempt = newAttempt();
     await this.options.sessions.write(session, { rooms: new Map([[parseRoomName(room), attempt]]) });
     const holders = this.memberships.holdersOfAbsent(client);
-    let heard: HeardRoom | undefined;
-    const work = async (): Promise<Settled> => {
-      const joined = await this.memberships.enter({ room, client, listening: false, holders, create });
-      heard = joined.outcome === 'no_room' ? undefined : heardAs(joined.membership);
-      return this.memberships.settle(session, room, heard, attempt, (now) => (isNew ? placeOfItsOwn(room, now) : {}));
-    };
-    const settled = await this.memberships.whole(client, room, () => (heard ? 'changed' : 'begun'), work);
+    const joined = await this.memberships.enter({ room, client, listening: false, holders, create });
+    const heard = joined.outcome === 'no_room' ? undefined : heardAs(joined.membership);
+    const placed = (now: HeardRoom): ClientChange => (isNew ? placeOfItsOwn(room, now) : {});
+    const settled = await this.memberships.settle(session, room, heard, attempt, placed).catch(unlessDone);
     if (!settled.heard) throw heard ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
   }
 

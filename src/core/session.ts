@@ -51,7 +51,7 @@ export class Session {
   #written = 0;
   /** What was being written when the record was last read was left as it is here: these have not told yet. */
   #leftOut = NO_WRITING;
-  /** Rooms in which a change was under way when the record was last read. */
+  /** Rooms in which a change is under way, as far as is known of the record. */
   unfinished = NOTHING_UNFINISHED;
   /** Made by the request at hand; it stands in its rooms for a short time only until it comes back. */
   isNew = false;
@@ -145,9 +145,18 @@ export class Session {
     for (const [name, recorded] of rooms ?? []) {
       if (!recorded) this.exit(name);
       else if (recorded.floor !== undefined) this.#hear(name, recorded);
+      this.#note(name, recorded && recorded.floor === undefined ? recorded : undefined);
     }
     if (room !== undefined) this.room = room;
     if (this.#leftOut.length > 0) this.#leftOut = this.#leftOut.filter((other) => other !== writing);
+  }
+
+  #note(room: string, attempt: Attempt | undefined): void {
+    if (!attempt && !this.unfinished.has(room)) return;
+    const unfinished = new Map(this.unfinished);
+    if (attempt) unfinished.set(room, attempt);
+    else unfinished.delete(room);
+    this.unfinished = unfinished.size > 0 ? unfinished : NOTHING_UNFINISHED;
   }
 
   /** From before what is known here, or without what was written from here. */

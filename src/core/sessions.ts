@@ -1,8 +1,8 @@
 /** The sessions of this node: read from the store for one request, or kept live while something hears for them. */
-import { ChatError } from '../protocol/errors';
+import { asChatError, ChatError } from '../protocol/errors';
 import type { Logger } from './logger';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
-import type { ClientChange, Store, Written } from './store';
+import type { ClientChange, Departure, Store, Written } from './store';
 import type { Tail, Watcher } from './tail';
 import type { Tails } from './tails';
 
@@ -52,7 +52,9 @@ export interface SessionsOptions {
   /** The first hold has begun, or a room came while held: the node's lease is to hold the client there. */
   readonly hold: (session: Session, rooms: ReadonlyMap<string, HeardRoom>) => Promise<void>;
   /** The last hold has ended: the node lets the client go. */
-  readonly letGo: (session: Session) => Promise<void>;
+  readonly letGo: (session: Session) => Promise<ReadonlyMap<string, Departure>>;
+  /** That was its leaving these rooms. */
+  readonly left: (departures: ReadonlyMap<string, Departure>) => Promise<void>;
 }
 
 /** A live session outlives its last poll by this: until then the next one costs the store nothing. */
@@ -151,7 +153,7 @@ export class Sessions {
     const known = written !== undefined && session.wrote(writing, written) && !lost;
     session.end(writing);
     if (known) session.take(writing);
-    if (!known) await this.#refresh(session);
+    if (!known) await this.refresh(session).catch(unread);
     else this.#catchUp(session);
     const isSame = version === 0 || written?.connectedAt === connectedAt;
     return {
@@ -203,10 +205,8 @@ export class Sessions {
     live.holds += 1;
     try {
       if (isFirst) {
-        const leaving = this.parted(session.id);
-        if (leaving) await leaving;
-        const isHere = (room: string, heard: HeardRoom): boolean => !leaving && held.get(room) === heard;
-        const others = [...live.session.rooms].filter(([room, heard]) => !isHere(room, heard));
+        await this.parted(session.id);
+        const others = [...live.session.rooms].filter(([room, heard]) => held.get(room) !== heard);
         await this.options.hold(live.session, new Map(others));
       }
     } catch (error) {
@@ -234,32 +234,39 @@ export class Sessions {
     else live.grace = setTimeout(letGo, this.options.reconnectGrace);
   }
 
-  /** Resolves when the client's going, that is under way here, is over; undefined when none is. */
+  /** Resolves when the client's going, that is under way here, is over in the store; undefined when none is. */
   parted(id: string): Promise<void> | undefined {
     return this.#leaving.get(id);
   }
 
   /** The node's lease holds the client no longer; tried again with every round of leases until it is done. */
-  part(session: Session): Promise<void> {
+  async part(session: Session): Promise<void> {
     const { id } = session;
-    const leaving = (this.#leaving.get(id) ?? Promise.resolve())
-      .then(() => this.#part(session))
-      .finally(() => {
-        if (this.#leaving.get(id) === leaving) this.#leaving.delete(id);
-      });
+    let left: ReadonlyMap<string, Departure> = new Map();
+    const leaving = (this.#leaving.get(id) ?? Promise.resolve()).then(async () => {
+      left = await this.#part(session);
+    });
     this.#leaving.set(id, leaving);
-    return leaving;
+    await leaving;
+    if (this.#leaving.get(id) === leaving) this.#leaving.delete(id);
+    try {
+      await this.options.left(left);
+    } catch (error) {
+      this.options.logger.warn({ err: error, client: id }, 'who left a room could not be told to its hooks');
+    }
   }
 
-  async #part(session: Session): Promise<void> {
-    this.#parting.set(session.id, session);
+  /** The rooms that it has left. Never rejects. */
+  async #part(session: Session): Promise<ReadonlyMap<string, Departure>> {
+    this.#parting.delete(session.id);
     try {
       // It may be back, or may yet come back.
       const live = this.#up.get(session.id);
-      if (!live || (live.holds === 0 && !live.grace)) await this.options.letGo(session);
-      this.#parting.delete(session.id);
+      return !live || (live.holds === 0 && !live.grace) ? await this.options.letGo(session) : new Map();
     } catch (error) {
+      this.#parting.set(session.id, session);
       this.options.logger.warn({ err: error, client: session.id }, 'a client could not be let go yet');
+      return new Map();
     }
   }
 
@@ -386,6 +393,11 @@ export class Sessions {
     tail.watcher = undefined;
     this.options.tails.release(tail);
   }
+}
+
+/** A write was done, and what became of the record cannot be read. */
+function unread(error: unknown): never {
+  throw asChatError(error).code === 'store_unavailable' ? new ChatError('outcome_unknown') : error;
 }
 
 /** A write that expected a room in the record was refused: somebody else changed that. */

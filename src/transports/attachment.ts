@@ -41,12 +41,11 @@ export class Attachment {
 
   /**
    * From now on the socket is that client; what its rooms say is pushed once the pusher is started.
-   * @param loaded has just come into its rooms in the name of this socket
+   * @param rooms into which it has just come in the name of this socket
    */
-  async become(loaded: Session, wishes: Wishes): Promise<Attached> {
-    const held = new Map(loaded.rooms);
+  async become(loaded: Session, wishes: Wishes, rooms: ReadonlyMap<string, HeardRoom>): Promise<Attached> {
     try {
-      return await this.#attach(loaded, held, wishes);
+      return await this.#attach(loaded, new Map(rooms), wishes);
     } catch (error) {
       // Nobody will ever end what has not begun.
       void this.chat.sessions.part(loaded);

@@ -246,7 +246,7 @@ export class Conversation<Api> {
       const session = await chat.welcome(id, this.peerOf(id));
       const { room } = session;
       this.#implicit = room ?? undefined;
-      const { pusher } = await this.#attachment.become(session, {});
+      const { pusher } = await this.#attachment.become(session, {}, session.rooms);
       if (this.#over) return;
       this.#greet({ id, room, session: token });
       await pusher.start(new Map());
@@ -343,7 +343,7 @@ export class Conversation<Api> {
     if (this.clientId === undefined) rates.joinOfAddress(this.peer.remoteIP);
     else rates.join(this.clientId, this.peer.remoteIP);
     const resumed = await findResumed(chat, params, this.peer.cookie, (id) => this.peerOf(id));
-    const { client, pusher } = await this.#attachment.become(resumed.session, wishes);
+    const { client, pusher } = await this.#attachment.become(resumed.session, wishes, resumed.held);
     this.#implicit = undefined;
     const data = { id: client.id, rooms: roomsOf(client.session, false), recovered: true, cursor: resumed.cursor };
     const start = async (): Promise<void> => {

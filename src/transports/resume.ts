@@ -5,7 +5,7 @@ import type { Chat } from '../core/chat';
 import type { Peer } from '../core/connection';
 import { cursorOf, placesOf } from '../core/cursors';
 import { roomTopic, type Topic } from '../core/entry';
-import type { Session } from '../core/session';
+import type { HeardRoom, Session } from '../core/session';
 import { given, type Arguments } from './request';
 
 /** A token of ours, as read from a handshake's cookie. */
@@ -19,6 +19,8 @@ export interface Resumed {
   readonly session: Session;
   readonly places: ReadonlyMap<Topic, EntryId>;
   readonly cursor: string;
+  /** Its rooms, in which it is held by this connection already. */
+  readonly held: ReadonlyMap<string, HeardRoom>;
 }
 
 /**
@@ -37,9 +39,12 @@ export async function findResumed(
   await chat.sessions.parted(session.id);
   // The rooms' rules are asked again: who was banned meanwhile does not come back in by a cursor.
   const { connection } = chat.connection(session, peerOf(session.id));
-  for (const [room, heard] of [...session.rooms]) await chat.memberships.rejoin(session, connection, room, heard);
+  // Before: where it is let go of after it has come in, that is seen.
+  const held = new Map(session.rooms);
+  for (const [room, heard] of held) await chat.memberships.rejoin(session, connection, room, heard);
   const places = after === undefined ? await placesKept(chat, session) : placesOf(chat, session, after);
-  return { session, places, cursor: typeof after === 'string' ? after : cursorOf(chat, started(session, places)) };
+  const cursor = typeof after === 'string' ? after : cursorOf(chat, started(session, places));
+  return { session, places, cursor, held };
 }
 
 /** Read fresh: a poll may have moved them, or a socket that ended, on this node or another. */

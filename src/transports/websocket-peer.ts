@@ -32,7 +32,10 @@ const dialect: Dialect = {
 /** ms for a close frame to arrive at a peer that may read nothing any more. */
 const COURTESY = 1000;
 
-/** ws' own object, which tells its peer what it has to say: a table of listeners would be there for every socket. */
+/**
+ * ws' own object, which tells its peer what it has to say: a table of listeners would be there for every socket. So
+ * `on` and its like do nothing here.
+ */
 export class PeerSocket extends WebSocket {
   peer: WebSocketPeer<unknown> | undefined;
 

@@ -63,11 +63,36 @@ describe('where the store goes away in the middle of it', () => {
   test('a join that the room has is not called undone, and is done once the store is back', async () => {
     const given = await two();
     const { store, here, ann } = given;
-    jest.spyOn(store, 'writeClient').mockImplementationOnce(away);
+    const write = store.writeClient.bind(store);
+    jest.spyOn(store, 'writeClient').mockImplementationOnce(write).mockImplementationOnce(away);
     expect(await codeOf(join(here, ann, 'kitchen'))).toBe('outcome_unknown');
-    expect(await said(given, ann.session, 'kitchen')).toEqual(['member', undefined, undefined]);
-    await here.leases.round();
+    expect(await said(given, ann.session, 'kitchen')).toEqual(['member', 'under way', undefined]);
+    await eventually(() => ann.session.rooms.has('kitchen'));
     expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
+  });
+
+  test('one of which no record could be told is undone', async () => {
+    const given = await two();
+    const { store, here, ann } = given;
+    jest.spyOn(store, 'writeClient').mockImplementationOnce(away);
+    expect(await codeOf(join(here, ann, 'kitchen'))).toBe('store_unavailable');
+    expect(await said(given, ann.session, 'kitchen')).toEqual(nowhere);
+  });
+
+  test('a newcomer whose room cannot be asked is told so, and nobody else', async () => {
+    const { store, here } = await two();
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    try {
+      jest.spyOn(store, 'membership').mockImplementationOnce(away);
+      const write = store.writeClient.bind(store);
+      jest.spyOn(store, 'writeClient').mockImplementationOnce(write).mockImplementationOnce(away);
+      expect(await codeOf(here.welcome('new', peer('socket')))).toBe('outcome_unknown');
+      await new Promise(setImmediate);
+      expect(unhandled).not.toHaveBeenCalled();
+    } finally {
+      process.off('unhandledRejection', unhandled);
+    }
   });
 
   test('so is one of which the room has to be asked', async () => {
@@ -77,7 +102,6 @@ describe('where the store goes away in the middle of it', () => {
     await here.setAttributes(ann.session, new Map([['mood', 'good']]));
     jest.spyOn(store, 'membership').mockImplementationOnce(away);
     expect(await codeOf(join(there, late, 'kitchen'))).toBe('outcome_unknown');
-    await there.leases.round();
     await eventually(() => ann.session.rooms.has('kitchen'));
     expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
   });
@@ -100,29 +124,30 @@ describe('where the store goes away in the middle of it', () => {
     expect(await said(given, ann.session, 'kitchen')).toEqual(['listens', 'listens', 'listens']);
   });
 
-  test('who left is out, whatever is written of it elsewhere, and the record is told', async () => {
+  test('a leave that the room has is not called undone, and can be repeated', async () => {
     const given = await two();
-    const { store, here, there, ann } = given;
+    const { store, here, ann } = given;
     await join(here, ann, 'kitchen');
     jest.spyOn(store, 'writeClient').mockImplementationOnce(away);
-    expect(await codeOf(here.rooms.leave(ann.session, ann.connection, 'kitchen'))).toBe('outcome_unknown');
-    const { session } = await elsewhere(given);
-    await there.setAttributes(session, new Map([['mood', 'good']]));
-    await eventually(() => ann.session.attributes.get('mood') === 'good');
-    expect(await store.membership('kitchen', ann.session.id)).toBeUndefined();
-    await here.leases.round();
+    const leave = (): Promise<string> => codeOf(here.rooms.leave(ann.session, ann.connection, 'kitchen'));
+    expect(await leave()).toBe('outcome_unknown');
+    expect(await leave()).toBe('ok');
     expect(await said(given, ann.session, 'kitchen')).toEqual(nowhere);
   });
 
-  test('a room that is destroyed has nobody, and nobody has it, once the store is back', async () => {
+  test('who cannot be put back yet keeps its place in the record', async () => {
     const given = await two();
-    const { store, here, there, ann } = given;
+    const { store, here, ann } = given;
     await join(here, ann, 'kitchen');
-    jest.spyOn(store, 'leave').mockImplementationOnce(away);
-    expect(await codeOf(there.rooms.destroy('kitchen'))).toBe('outcome_unknown');
-    await there.leases.round();
-    await eventually(() => !ann.session.rooms.has('kitchen'));
-    expect(await said(given, ann.session, 'kitchen')).toEqual(nowhere);
+    await store.leave('kitchen', ann.session.id);
+    const heard = ann.session.rooms.get('kitchen')!;
+    jest.spyOn(store, 'join').mockImplementationOnce(() => Promise.reject(new ChatError('outcome_unknown')));
+    const back = (): Promise<string> => codeOf(here.memberships.rejoin(ann.session, ann.connection, 'kitchen', heard));
+    expect(await back()).toBe('outcome_unknown');
+    await here.leases.round();
+    expect(await said(given, ann.session, 'kitchen')).toEqual([undefined, 'member', 'member']);
+    expect(await back()).toBe('ok');
+    expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
   });
 
   test('what a node did not live to finish is finished where the client is connected', async () => {
@@ -239,7 +264,7 @@ describe('where others come in between', () => {
     let back: Promise<Session> | undefined;
     const released = jest.spyOn(store, 'release').mockImplementation(async (...asked) => {
       if (asked[0] === 'a') {
-        back = here.sessions.attach(ann.session, hearer(), new Map(ann.session.rooms));
+        back = here.sessions.attach(ann.session, hearer());
         for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
       }
       return release(...asked);
@@ -252,6 +277,35 @@ describe('where others come in between', () => {
       expect([room, ...(await said(given, ann.session, room))]).toEqual([room, ...everywhere]);
     }
     expect(released.mock.calls.map(([room]) => room)).toEqual(['defaultRoom', 'a']);
+  });
+
+  test('so is who is let go of after it has come back into them, before it is held there', async () => {
+    const given = await two();
+    const { store, here, ann } = given;
+    await join(here, ann, 'kitchen');
+    const held = new Map(ann.session.rooms);
+    for (const [room, heard] of held) await here.memberships.rejoin(ann.session, ann.connection, room, heard);
+    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    await here.sessions.parted(ann.session.id);
+    expect(await store.membership('kitchen', ann.session.id)).toBeUndefined();
+    await here.sessions.attach(ann.session, hearer(), held);
+    expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
+  });
+
+  test('a slow leave hook keeps neither it nor anybody else waiting', async () => {
+    const store = new MemoryStore(limits);
+    let goOn = (): void => undefined;
+    const slow = new Promise<void>((resolve) => (goOn = resolve));
+    const chat = await startChat({ store, middleware: [{ name: 'slow', leave: () => slow }] });
+    const ann = await person(chat);
+    const first = hearer();
+    await chat.sessions.attach(ann.session, first);
+    chat.sessions.detach(ann.session, first, { held: true, clean: true });
+    await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
+    await chat.leases.round();
+    await chat.sessions.attach(ann.session, hearer());
+    expect(await said({ store }, ann.session, 'defaultRoom')).toEqual(everywhere);
+    goOn();
   });
 
   test('the room that it leaves for another is left, though the answer was lost and the write done again', async () => {

@@ -1,8 +1,9 @@
 /**
  * Calls to Redis that end: each within its time, with an answer or with a ChatError that says what is known.
  *
- * A call waits for a link, is written, and is written again when its link is lost before the answer came: every write
- * can be done twice, though its second answer may be that it was done. When its time is over, a write that was ever written is `outcome_unknown`.
+ * A call waits for a link, is written, and is written again when its link is lost before the answer came: every write can
+ * be done twice, though its second answer may be that it was done. When its time is over, a write that was ever written is
+ * `outcome_unknown`.
  */
 import { Redis } from 'ioredis';
 import { ChatError } from '../../protocol/errors';

@@ -116,6 +116,9 @@ export function isAnswering(socket: Socket): boolean {
  */
 const TAKEN_WITHIN = 75_000;
 
+/** ms for an answer to arrive at who asked in a way that cannot be read. */
+const COURTESY = 1000;
+
 /** Requests that one connection may have waiting behind the one that is answered. */
 const PIPELINED = 32;
 
@@ -125,6 +128,8 @@ const PIPELINED = 32;
  */
 function inTurn(answer: Answer): Answer {
   const begin: Answer = (request, response) => {
+    // From the first request on, and not the server's for all: with a WebSocket it would stay.
+    request.socket.setTimeout(TAKEN_WITHIN);
     response.on('close', closed);
     if ((request as Expecting)[EXPECTS] === 'checkContinue') response.writeContinue();
     answer(request, response);
@@ -140,8 +145,6 @@ function inTurn(answer: Answer): Answer {
     const socket = request.socket as Lined;
     const line = socket[LINE];
     if (!line) {
-      // From the first request on, and not the server's for all: with a WebSocket it would stay.
-      socket.setTimeout(TAKEN_WITHIN);
       socket[LINE] = NOBODY;
       begin(request, response);
     } else if (line.length < PIPELINED) {
@@ -181,6 +184,8 @@ function limited(server: http.Server, limits: HttpLimits): http.Server {
     const refused = unreadable(error.code);
     limits.counters?.refuse(refused.error.code);
     socket.end(wholeAnswer(refused.status, refused.error));
+    // A peer that reads nothing, or never closes, is not waited for.
+    setTimeout(() => socket.destroy(), COURTESY).unref();
   });
   return server;
 }
