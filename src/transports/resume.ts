@@ -35,11 +35,9 @@ export async function findResumed(
 ): Promise<Resumed> {
   const after = afterOf(params);
   const session = await sessionOf(chat, given(params, 'session'), cookie, peerOf);
-  // A socket that it had may just be letting go of its rooms.
-  await chat.sessions.parted(session.id);
   // The rooms' rules are asked again: who was banned meanwhile does not come back in by a cursor.
   const { connection } = chat.connection(session, peerOf(session.id));
-  // Before: where it is let go of after it has come in, that is seen.
+  // From before: where a socket that it had lets go of it after it has come in, that is seen.
   const held = new Map(session.rooms);
   for (const [room, heard] of held) await chat.memberships.rejoin(session, connection, room, heard);
   const places = after === undefined ? await placesKept(chat, session) : placesOf(chat, session, after);

@@ -1325,11 +1325,16 @@ describe('what is hardly HTTP', () => {
     expect(await raw(server, 'GET /chat/ HTTP/1.1\r\nHost: local')).toMatch(/^HTTP\/1.1 408 /);
   });
 
-  test('who takes nothing of its answer is not waited for; with a WebSocket no timer stays', async () => {
-    const accepted: Socket[] = [];
+  describe('on the server’s side of it', () => {
+    let accepted: Socket[];
     const onAccepted = (message: unknown): number => accepted.push((message as { readonly socket: Socket }).socket);
-    subscribe('net.server.socket', onAccepted);
-    try {
+    beforeEach(() => {
+      accepted = [];
+      subscribe('net.server.socket', onAccepted);
+    });
+    afterEach(() => unsubscribe('net.server.socket', onAccepted));
+
+    test('who takes nothing of its answer is not waited for; with a WebSocket no timer stays', async () => {
       const server = await startServer();
       const waiting = raw(server, 'GET /chat/?method=messages&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n');
       await eventually(() => accepted[0]?.timeout === 75_000);
@@ -1341,9 +1346,16 @@ describe('what is hardly HTTP', () => {
         .filter(({ description }) => description === 'timeout')
         .map((symbol) => Reflect.get(accepted[1]!, symbol) as unknown);
       expect(timers).toEqual([null]);
-    } finally {
-      unsubscribe('net.server.socket', onAccepted);
-    }
+    });
+
+    test('nor is who asked for half of it, and never closes', async () => {
+      const server = await startServer({ config: { limits: { handshake: 100 } } });
+      const peer = createConnection({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+      peer.write('GET /chat/ HTTP/1.1\r\nHost: local');
+      expect(String((await once(peer, 'data'))[0])).toMatch(/^HTTP\/1.1 408 /);
+      await eventually(() => accepted[0]?.destroyed);
+      peer.destroy();
+    });
   });
 
   test('an address may have so many connections', async () => {
