@@ -103,7 +103,7 @@ export class Chat {
       reconnectGrace: settings.reconnectGrace,
       ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
       hold: (session, rooms) => this.memberships.hold(session, rooms),
-      letGo: (session) => this.memberships.letGo(session),
+      letGo: (session, left) => this.memberships.letGo(session, left),
       left: async (departures) => {
         for (const [room, departure] of departures) await this.memberships.departed(room, [departure]);
       },

@@ -7,10 +7,11 @@
  * a client out clears the record unasked, and goes on until the room has it no more after that.
  */
 import { randomUUID } from 'node:crypto';
-import { asChatError, ChatError } from '../protocol/errors';
+import { ChatError } from '../protocol/errors';
 import { absentPeer, type ChatConnection, type Peer } from './connection';
 import type { MiddlewareChain } from './middleware';
-import { heardAs, isSame, Session, type HeardRoom } from './session';
+import { unlessDone } from './outcome';
+import { cameInAt, heardAs, isSame, Session, type HeardRoom } from './session';
 import { isPutOut, type Sessions, type Wrote } from './sessions';
 import { FIRST_WEB_LEASE, recordTTL, type ChatSettings } from './settings';
 import type { Attempt, ClientChange, Departure, Holder, Joined, JoinRequest, RecordedRoom, Store } from './store';
@@ -125,7 +126,7 @@ export class Memberships {
     const back = heardAs(joined.membership);
     if (joined.outcome === 'already' && isSame(back, heard)) return;
     // Who hears it was there all the time, and is told of what was lost by the log.
-    if (back.listening === listening) session.rooms.set(room, back);
+    if (back.listening === listening && !cameInAt(back, heard)) session.rooms.set(room, back);
     if (await this.#replace(session, { room, as: heard }, back)) return;
     const attempt = newAttempt();
     if (await this.#replace(session, { room }, attempt)) {
@@ -169,18 +170,19 @@ export class Memberships {
 
   /**
    * This node's lease holds it no longer, unless it comes back meanwhile; out of its rooms where nothing else does.
-   * @returns its departures, of which the `leave` hooks are to be told
+   * @param left is told its departures, of which the `leave` hooks are to be told, be it that it fails with a later one
    */
-  async letGo(session: Session): Promise<ReadonlyMap<string, Departure>> {
-    const left = new Map<string, Departure>();
+  async letGo(session: Session, left: Map<string, Departure>): Promise<void> {
     for (const [room, heard] of [...session.rooms]) {
       if (this.options.sessions.isHeld(session.id)) break;
-      const departure = await this.options.store.release(room, session.id, { node: this.options.node });
-      if (departure) left.set(room, departure);
-      // Another object: who has just come into its rooms, and believes that it is held there, is told so.
-      if (session.rooms.get(room) === heard) session.rooms.set(room, { ...heard });
+      try {
+        const departure = await this.options.store.release(room, session.id, { node: this.options.node });
+        if (departure) left.set(room, departure);
+      } finally {
+        // Another object: who has just come into its rooms, and believes that it is held there, is told so.
+        if (session.rooms.get(room) === heard) session.rooms.set(room, { ...heard });
+      }
     }
-    return left;
   }
 
   /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
@@ -200,8 +202,12 @@ export class Memberships {
 
   /** Who has left the room by the server's word: out of their records as well. */
   async putOut(room: string, departed: readonly Departure[]): Promise<void> {
-    for (const { client } of departed) await this.takeOut(room, client).catch(unlessDone);
+    const failures: unknown[] = [];
+    for (const { client } of departed) {
+      await this.takeOut(room, client).catch((error: unknown) => failures.push(error));
+    }
     await this.departed(room, departed);
+    if (failures.length > 0) unlessDone(failures[0]);
   }
 
   /**
@@ -211,6 +217,11 @@ export class Memberships {
    */
   async takeOut(room: string, client: string, known?: Session): Promise<Departure | undefined> {
     const { store, sessions } = this.options;
+    if (!known) {
+      // The client does not ask for that, nor again: should the store go away in the middle, the attempt tells of it.
+      const session = await sessions.load(client);
+      if (session) await this.#replace(session, { room }, newAttempt());
+    }
     let gone = await store.leave(room, client);
     try {
       for (;;) {
@@ -233,12 +244,6 @@ export class Memberships {
       await this.options.middleware.gone(this.options.connection(session, absentPeer(client)).connection, room);
     }
   }
-}
-
-/** A room was changed before this was thrown: that nothing was done is not true. */
-export function unlessDone(error: unknown): never {
-  const { status } = asChatError(error);
-  throw status === 503 || status === 507 ? new ChatError('outcome_unknown') : error;
 }
 
 /** Before a change of a room, or after it. */

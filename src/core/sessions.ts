@@ -1,6 +1,7 @@
 /** The sessions of this node: read from the store for one request, or kept live while something hears for them. */
-import { asChatError, ChatError } from '../protocol/errors';
+import { ChatError } from '../protocol/errors';
 import type { Logger } from './logger';
+import { unlessDone } from './outcome';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
 import type { ClientChange, Departure, Store, Written } from './store';
 import type { Tail, Watcher } from './tail';
@@ -52,7 +53,7 @@ export interface SessionsOptions {
   /** The first hold has begun, or a room came while held: the node's lease is to hold the client there. */
   readonly hold: (session: Session, rooms: ReadonlyMap<string, HeardRoom>) => Promise<void>;
   /** The last hold has ended: the node lets the client go. */
-  readonly letGo: (session: Session) => Promise<ReadonlyMap<string, Departure>>;
+  readonly letGo: (session: Session, left: Map<string, Departure>) => Promise<void>;
   /** That was its leaving these rooms. */
   readonly left: (departures: ReadonlyMap<string, Departure>) => Promise<void>;
 }
@@ -153,7 +154,7 @@ export class Sessions {
     const known = written !== undefined && session.wrote(writing, written) && !lost;
     session.end(writing);
     if (known) session.take(writing);
-    if (!known) await this.refresh(session).catch(unread);
+    if (!known) await this.refresh(session).catch(unlessDone);
     else this.#catchUp(session);
     const isSame = version === 0 || written?.connectedAt === connectedAt;
     return {
@@ -242,10 +243,8 @@ export class Sessions {
   /** The node's lease holds the client no longer; tried again with every round of leases until it is done. */
   async part(session: Session): Promise<void> {
     const { id } = session;
-    let left: ReadonlyMap<string, Departure> = new Map();
-    const leaving = (this.#leaving.get(id) ?? Promise.resolve()).then(async () => {
-      left = await this.#part(session);
-    });
+    const left = new Map<string, Departure>();
+    const leaving = (this.#leaving.get(id) ?? Promise.resolve()).then(() => this.#part(session, left));
     this.#leaving.set(id, leaving);
     await leaving;
     if (this.#leaving.get(id) === leaving) this.#leaving.delete(id);
@@ -256,22 +255,25 @@ export class Sessions {
     }
   }
 
-  /** The rooms that it has left. Never rejects. */
-  async #part(session: Session): Promise<ReadonlyMap<string, Departure>> {
+  /** Never rejects. */
+  async #part(session: Session, left: Map<string, Departure>): Promise<void> {
     this.#parting.delete(session.id);
     try {
       // It may be back, or may yet come back.
       const live = this.#up.get(session.id);
-      return !live || (live.holds === 0 && !live.grace) ? await this.options.letGo(session) : new Map();
+      if (!live || (live.holds === 0 && !live.grace)) await this.options.letGo(session, left);
     } catch (error) {
       this.#parting.set(session.id, session);
       this.options.logger.warn({ err: error, client: session.id }, 'a client could not be let go yet');
-      return new Map();
     }
   }
 
   async partAgain(): Promise<void> {
-    for (const session of [...this.#parting.values()]) await this.part(session);
+    for (const session of [...this.#parting.values()]) {
+      void this.part(session);
+      // For its hooks nobody waits here: the leases are to be renewed.
+      await this.parted(session.id);
+    }
   }
 
   /** Whoever began to wait for its turn then has waited so long that what is known of its client may be past. */
@@ -393,11 +395,6 @@ export class Sessions {
     tail.watcher = undefined;
     this.options.tails.release(tail);
   }
-}
-
-/** A write was done, and what became of the record cannot be read. */
-function unread(error: unknown): never {
-  throw asChatError(error).code === 'store_unavailable' ? new ChatError('outcome_unknown') : error;
 }
 
 /** A write that expected a room in the record was refused: somebody else changed that. */

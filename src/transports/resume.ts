@@ -39,10 +39,16 @@ export async function findResumed(
   const { connection } = chat.connection(session, peerOf(session.id));
   // From before: where a socket that it had lets go of it after it has come in, that is seen.
   const held = new Map(session.rooms);
-  for (const [room, heard] of held) await chat.memberships.rejoin(session, connection, room, heard);
-  const places = after === undefined ? await placesKept(chat, session) : placesOf(chat, session, after);
-  const cursor = typeof after === 'string' ? after : cursorOf(chat, started(session, places));
-  return { session, places, cursor, held };
+  try {
+    for (const [room, heard] of held) await chat.memberships.rejoin(session, connection, room, heard);
+    const places = after === undefined ? await placesKept(chat, session) : placesOf(chat, session, after);
+    const cursor = typeof after === 'string' ? after : cursorOf(chat, started(session, places));
+    return { session, places, cursor, held };
+  } catch (error) {
+    // It has come into some, and nobody will be there to let go of it.
+    void chat.sessions.part(session);
+    throw error;
+  }
 }
 
 /** Read fresh: a poll may have moved them, or a socket that ended, on this node or another. */

@@ -4,6 +4,7 @@ import { newAttempt } from '../../src/core/memberships';
 import type { Hearer, Session } from '../../src/core/session';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
+import { findResumed } from '../../src/transports/resume';
 import { closeChats, limits, peer, person, personOf, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 
@@ -133,6 +134,55 @@ describe('where the store goes away in the middle of it', () => {
     expect(await leave()).toBe('outcome_unknown');
     expect(await leave()).toBe('ok');
     expect(await said(given, ann.session, 'kitchen')).toEqual(nowhere);
+  });
+
+  test('who was removed is out, though its record could not be told', async () => {
+    const given = await two();
+    const { store, here, there, ann } = given;
+    await join(here, ann, 'kitchen');
+    const write = store.writeClient.bind(store);
+    jest.spyOn(store, 'writeClient').mockImplementationOnce(write).mockImplementationOnce(away);
+    expect(await codeOf(there.rooms.removeMember(ann.session.id, 'kitchen'))).toBe('outcome_unknown');
+    await eventually(() => !ann.session.rooms.has('kitchen'));
+    expect(await said(given, ann.session, 'kitchen')).toEqual(nowhere);
+  });
+
+  test('of a room that is destroyed everybody is out, though one of them could not be taken out', async () => {
+    const given = await two();
+    const { store, here, there, ann } = given;
+    const bob = await person(here);
+    await here.sessions.attach(bob.session, hearer());
+    await join(here, ann, 'kitchen');
+    await join(here, bob, 'kitchen');
+    jest.spyOn(store, 'leave').mockImplementationOnce(away);
+    expect(await codeOf(there.rooms.destroy('kitchen'))).toBe('outcome_unknown');
+    for (const { session } of [ann, bob]) {
+      await eventually(() => !session.rooms.has('kitchen'));
+      expect(await said(given, session, 'kitchen')).toEqual(nowhere);
+    }
+  });
+
+  test('who is let go of leaves with its hooks told, however often that is tried', async () => {
+    const store = new MemoryStore(limits);
+    const told: string[] = [];
+    const leave = (_connection: unknown, room: string): Promise<void> => {
+      told.push(room);
+      // Nobody waits for it: leases are to be renewed.
+      return new Promise(() => undefined);
+    };
+    const chat = await startChat({ store, middleware: [{ name: 'told', leave }], leaseEvery: 1e9 });
+    const ann = await person(chat);
+    const hears = hearer();
+    await chat.sessions.attach(ann.session, hears);
+    await join(chat, ann, 'kitchen');
+    const release = store.release.bind(store);
+    jest.spyOn(store, 'release').mockImplementationOnce(release).mockImplementationOnce(away);
+    chat.sessions.detach(ann.session, hears, { held: true, clean: true });
+    await eventually(() => told.length === 1);
+    await chat.leases.round();
+    await eventually(() => told.length === 2);
+    expect(told).toEqual(['defaultRoom', 'kitchen']);
+    expect(await store.membership('kitchen', ann.session.id)).toBeUndefined();
   });
 
   test('who cannot be put back yet keeps its place in the record', async () => {
@@ -290,6 +340,47 @@ describe('where others come in between', () => {
     expect(await store.membership('kitchen', ann.session.id)).toBeUndefined();
     await here.sessions.attach(ann.session, hearer(), held);
     expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
+  });
+
+  test('also where it is not known whether it was let go of', async () => {
+    const given = await two();
+    const { store, here, ann } = given;
+    await join(here, ann, 'kitchen');
+    const held = new Map(ann.session.rooms);
+    const release = store.release.bind(store);
+    jest.spyOn(store, 'release').mockImplementation(async (...asked) => {
+      await release(...asked);
+      throw new ChatError('outcome_unknown');
+    });
+    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    await here.sessions.parted(ann.session.id);
+    await here.sessions.attach(ann.session, hearer(), held);
+    expect(await said(given, ann.session, 'defaultRoom')).toEqual(everywhere);
+    expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
+  });
+
+  test('who comes back into its rooms comes in once', async () => {
+    const given = await two();
+    const { store, here, ann } = given;
+    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
+    const joins = jest.spyOn(store, 'join');
+    const held = new Map(ann.session.rooms);
+    for (const [room, heard] of held) await here.memberships.rejoin(ann.session, ann.connection, room, heard);
+    await here.sessions.attach(ann.session, hearer(), held);
+    expect(joins).toHaveBeenCalledTimes(1);
+    expect(await said(given, ann.session, 'defaultRoom')).toEqual(everywhere);
+  });
+
+  test('who is refused as it resumes is let go of again', async () => {
+    const given = await two();
+    const { store, here, ann } = given;
+    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
+    const cookie = { id: ann.session.id, issuedAt: Date.now() };
+    const resuming = findResumed(here, { after: { nowhere: 'rubbish' } }, cookie, () => peer('socket'));
+    await expect(resuming).rejects.toMatchObject({ code: 'invalid_parameter' });
+    await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
   });
 
   test('a slow leave hook keeps neither it nor anybody else waiting', async () => {
