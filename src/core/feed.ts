@@ -105,7 +105,9 @@ export class Feed implements Hearer {
     const own = session.topic;
     // No place in its own log means that there was nothing when the cursor was made.
     const ownPlace = places.get(own) ?? BEGINNING;
-    if (!this.#trackWarm(own, ownPlace)) starts.push(this.#track(own, () => ({ place: ownPlace, loss: undefined })));
+    // At the beginning of a log in which there is nothing, nothing is missed until it begins.
+    const isSilent = ownPlace === BEGINNING && this.chat.tails.isSilent(own);
+    if (!isSilent && !this.#trackWarm(own, ownPlace)) starts.push(this.#trackOwn(ownPlace));
     for (const [room, { floor }] of session.rooms) {
       const topic = roomTopic(room);
       const given = places.get(topic);
@@ -140,16 +142,11 @@ export class Feed implements Hearer {
   }
 
   roomAdded(room: string, heard: HeardRoom): void {
-    if (this.#reads(roomTopic(room))) return;
-    this.#trackRoom(room, floorsOf(room, heard)).then(
-      () => {
-        this.wake();
-      },
-      (error: unknown) => {
-        this.chat.logger.warn({ err: error, room }, 'a room could not be followed for a feed');
-        this.close();
-      },
-    );
+    if (!this.#reads(roomTopic(room))) this.#begins(this.#trackRoom(room, floorsOf(room, heard)), { room });
+  }
+
+  ownLogBegun(): void {
+    if (!this.#reads(this.listener.session.topic)) this.#begins(this.#trackOwn(BEGINNING), {});
   }
 
   roomRemoved(room: string): void {
@@ -169,6 +166,22 @@ export class Feed implements Hearer {
   }
 
   // --- inside ---
+
+  #begins(tracking: Promise<void>, what: object): void {
+    tracking.then(
+      () => {
+        this.wake();
+      },
+      (error: unknown) => {
+        this.chat.logger.warn({ err: error, ...what }, 'a log could not be followed for a feed');
+        this.close();
+      },
+    );
+  }
+
+  #trackOwn(place: EntryId): Promise<void> {
+    return this.#track(this.listener.session.topic, () => ({ place, loss: undefined }));
+  }
 
   #reads(topic: Topic): boolean {
     return this.#arrivals?.has(topic) === true || this.#tracks.some((track) => track.topic === topic);

@@ -146,6 +146,8 @@ export class Pusher implements Hearer {
   #readers: readonly PushReader[] = NOBODY;
   #arrivals: Arrivals | undefined;
   #open = true;
+  /** It is known where it stands in the client's own log: before everything, unless it follows it. */
+  #started = false;
 
   constructor(
     readonly chat: Chat,
@@ -166,8 +168,10 @@ export class Pusher implements Hearer {
   async start(places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const { session } = this.listener;
     const starts: Promise<void>[] = [];
-    const own = session.topic;
-    starts.push(this.#follow(own, () => ({ place: places.get(own) ?? BEGINNING, loss: undefined })));
+    const place = places.get(session.topic) ?? BEGINNING;
+    this.#started = true;
+    // At the beginning of a log in which there is nothing, nothing is missed until it begins.
+    if (place !== BEGINNING || !this.chat.tails.isSilent(session.topic)) starts.push(this.#followOwn(place));
     for (const room of session.rooms.keys()) starts.push(this.#followRoom(room, places));
     await Promise.all(starts);
   }
@@ -206,6 +210,14 @@ export class Pusher implements Hearer {
     }
   }
 
+  ownLogBegun(): void {
+    if (!this.#started) return;
+    this.#followOwn(BEGINNING).catch((error: unknown) => {
+      this.chat.logger.warn({ err: error }, "a client's own log could not be followed for a link");
+      this.link.cutOff('what is said to the client alone cannot be followed');
+    });
+  }
+
   close(reason: string): void {
     this.link.cutOff(reason);
   }
@@ -219,6 +231,10 @@ export class Pusher implements Hearer {
 
   #follows(topic: Topic): boolean {
     return this.#arrivals?.has(topic) === true || this.#readers.some(({ tail }) => tail.topic === topic);
+  }
+
+  #followOwn(place: EntryId): Promise<void> {
+    return this.#follow(this.listener.session.topic, () => ({ place, loss: undefined }));
   }
 
   async #followRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {

@@ -11,6 +11,8 @@ export interface HeardRoom extends Floors {
 export interface Hearer {
   roomAdded(room: string, heard: HeardRoom): void;
   roomRemoved(room: string): void;
+  /** There is something in the client's own log, or may be: to be followed, be it that one does so already. */
+  ownLogBegun(): void;
   /** The client is to be cut off (`connection.destroy()`, a lost record that cannot be remade). */
   close(reason: string): void;
 }

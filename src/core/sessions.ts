@@ -4,12 +4,11 @@ import type { Logger } from './logger';
 import { unlessDone } from './outcome';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
 import type { ClientChange, Departure, Store, Written } from './store';
-import type { Tail, Watcher } from './tail';
+import type { Watcher } from './followed';
 import type { Tails } from './tails';
 
 /** A session that is kept, and follows its client's topic to know of changes to the record. */
 class Live implements Watcher {
-  tail: Tail | undefined;
   /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. */
   holds = 0;
   grace: NodeJS.Timeout | undefined;
@@ -31,6 +30,10 @@ class Live implements Watcher {
 
   stale(): void {
     void this.refresh(this.session);
+  }
+
+  begun(): void {
+    for (const hearer of this.session.hearers) hearer.ownLogBegun();
   }
 }
 
@@ -190,6 +193,8 @@ export class Sessions {
     live.idleSince = undefined;
     // `concat` makes room for as many as there are; a spread would for sixteen more.
     live.session.hearers = live.session.hearers.concat(hearer);
+    // Since it looked, when it was told of nothing yet, that may have changed.
+    if (!this.options.tails.isSilent(live.session.topic)) hearer.ownLogBegun();
     return live.session;
   }
 
@@ -304,7 +309,7 @@ export class Sessions {
     for (const live of this.#up.values()) {
       clearTimeout(live.grace);
       for (const hearer of live.session.hearers) hearer.close('the server is shutting down');
-      if (live.tail) this.options.tails.release(live.tail);
+      this.#letGo(live);
     }
     this.#up.clear();
     this.#coming.clear();
@@ -324,7 +329,7 @@ export class Sessions {
   async #bringUp(session: Session): Promise<Live> {
     const live = new Live(session, this.#catchUp, this.#refresh);
     const hadRecord = session.version > 0;
-    live.tail = await this.options.tails.acquire(session.topic, live);
+    await this.options.tails.watch(session.topic, live);
     try {
       // What changed between the record's being read and its being followed was announced to nobody here.
       if (hadRecord) await this.refresh(session);
@@ -390,10 +395,7 @@ export class Sessions {
   }
 
   #letGo(live: Live): void {
-    const { tail } = live;
-    if (!tail) return;
-    tail.watcher = undefined;
-    this.options.tails.release(tail);
+    this.options.tails.unwatch(live.session.topic, live);
   }
 }
 

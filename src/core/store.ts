@@ -214,10 +214,12 @@ export interface Store {
   /** The last `limit` unexpired entries before a place (undefined: the end), oldest first. */
   history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]>;
   /**
-   * Resolves once every later append will be announced to the follower. A follower of a client's topic also hears of
-   * changes of its record. The returned function ends it.
+   * Resolves once every later append will be announced to the follower, until `unfollow`. A follower of a client's topic
+   * also hears of changes of its record.
    */
-  follow(topic: Topic, follower: Follower): Promise<() => void>;
+  follow(topic: Topic, follower: Follower): Promise<void>;
+  /** Also of one whose following is not confirmed yet; nothing where it does not follow. */
+  unfollow(topic: Topic, follower: Follower): void;
 
   // --- rooms ---
 

@@ -5,19 +5,12 @@ import type { Entry, Topic } from './entry';
 import type { Logger } from './logger';
 import type { ReadTurns } from './read-turns';
 import { Seats, type Seated } from './seats';
-import type { Follower, Store } from './store';
+import type { Store } from './store';
 import { judge } from './verdict';
 
 /** Somebody who stands somewhere in one log; `wake` says that there may be more, no matter how often. */
 export interface Reader extends Seated {
   wake(): void;
-}
-
-/** Who looks to the record of the client whose topic it is. */
-export interface Watcher {
-  changed(version: number): void;
-  /** It is not known what was announced meanwhile. */
-  stale(): void;
 }
 
 /** Entries kept in memory; whoever stands further back is served from the store. */
@@ -55,8 +48,8 @@ const SILENT = Object.freeze<LogEntry[]>([]) as LogEntry[];
 
 type Batches = Map<EntryId, Batch | Promise<Batch>>;
 
-export class Tail implements Follower {
-  /** Replaced where it is `SILENT`: most logs are a client's own, in which nothing is ever said. */
+export class Tail {
+  /** Replaced where it is `SILENT`: many logs are followed in which nothing is said. */
   #ring: LogEntry[] = SILENT;
   #ringLength = 0;
   /** The place right before the ring's first entry. */
@@ -71,6 +64,8 @@ export class Tail implements Follower {
   #moved = false;
   #catchingUp = false;
   #again = false;
+  /** The log's last number when that was last looked at; undefined before the first time. */
+  #lookedAt: number | undefined;
 
   constructor(
     readonly topic: Topic,
@@ -85,6 +80,14 @@ export class Tail implements Follower {
     return this.#readers.size;
   }
 
+  /** How much was said since this was last asked: a log's numbers have no holes. */
+  look(): number {
+    const { seq } = entryIdParts(this.#last);
+    const said = Math.max(0, seq - (this.#lookedAt ?? seq));
+    this.#lookedAt = seq;
+    return said;
+  }
+
   add(reader: Reader): void {
     this.#readers.add(reader);
   }
@@ -93,11 +96,9 @@ export class Tail implements Follower {
     this.#readers.remove(reader);
   }
 
-  /** To be called once followed: from then on, what the ring does not know of is found by the chain. */
-  async start(): Promise<void> {
-    const { state } = await this.options.store.read(this.topic, BEGINNING, 0);
-    // An announcement may have come first and have started the ring already.
-    if (this.#last === BEGINNING) this.#restart(state?.last ?? BEGINNING);
+  /** @param last what the log ended with once it was followed: what the ring does not know of is found by the chain */
+  start(last: EntryId): void {
+    if (this.#last === BEGINNING) this.#restart(last);
   }
 
   /**
@@ -151,22 +152,10 @@ export class Tail implements Follower {
     }
   }
 
-  stale(): void {
-    this.watcher?.stale();
-    this.check();
-  }
-
   /** Looks whether the log goes on behind what is known; costs one read. */
   check(): void {
     this.#again = true;
     if (!this.#catchingUp) void this.#catchUp();
-  }
-
-  /** Of a client's topic, its session. */
-  watcher: Watcher | undefined;
-
-  changed(version: number): void {
-    this.watcher?.changed(version);
   }
 
   /** Reads the log from where the ring ends until nothing is missing. */
@@ -256,7 +245,7 @@ export class Tail implements Follower {
     setImmediate(Tail.#wakes, this);
   }
 
-  /** One function for all tails: a client has one of its own, and there may be a hundred thousand. */
+  /** One function for all tails, of which there may be a hundred thousand. */
   static readonly #wakes = (tail: Tail): void => {
     tail.#moved = false;
     tail.#wake(tail.#readers.all(), 0);

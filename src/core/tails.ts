@@ -1,7 +1,8 @@
 /** The tails of this node: one per log that somebody follows here, kept warm a while after the last reader went. */
-import { BEGINNING, entryIdParts } from '../protocol/entry-id';
+import { BEGINNING } from '../protocol/entry-id';
 import { topicSubject, type Topic } from './entry';
-import { Tail, type Reader, type TailOptions, type Watcher } from './tail';
+import { Followed, type Watcher } from './followed';
+import type { Reader, Tail, TailOptions } from './tail';
 
 export interface TailsOptions extends TailOptions {
   /** ms that a tail outlives its last reader: the time in which a long-poll comes back. */
@@ -18,28 +19,13 @@ export interface RoomActivity {
   readonly hearers: number;
 }
 
-interface Held {
-  readonly tail: Tail;
-  /** Resolves when it is followed; undefined once it is. */
-  ready: Promise<void> | undefined;
-  unfollow: (() => void) | undefined;
-  /** By the steady clock; undefined while it has readers. */
-  idleSince: number | undefined;
-  uses: number;
-  /** Its end is being asked for. */
-  asked: boolean;
-  /** The log's last number when the busiest rooms were last looked for; undefined before the first time. */
-  lookedAt: number | undefined;
-}
-
 /** Logs whose ends are asked for in one call. */
 const ENDS_AT_ONCE = 100;
 
 export class Tails {
-  readonly #held = new Map<Topic, Held>();
+  readonly #followed = new Map<Topic, Followed>();
   readonly #timer: NodeJS.Timeout;
   readonly #lingerMs: number;
-  #closed = false;
 
   constructor(readonly options: TailsOptions) {
     this.#lingerMs = options.lingerMs ?? 30_000;
@@ -54,55 +40,66 @@ export class Tails {
   }
 
   get size(): number {
-    return this.#held.size;
+    return this.#followed.size;
   }
 
   /** The tail when it is followed already: then reading from it costs the store nothing. */
   warm(topic: Topic): Tail | undefined {
-    const held = this.#held.get(topic);
-    return held?.unfollow ? held.tail : undefined;
+    const followed = this.#followed.get(topic);
+    return followed?.ready ? undefined : followed?.tail;
   }
 
-  /** The same, kept until `release`. */
+  /** The log is followed here, and nothing is in it: there is nothing to read, and its beginning would be told. */
+  isSilent(topic: Topic): boolean {
+    return this.#followed.get(topic)?.isSilent === true;
+  }
+
+  /** The warm tail, kept until `release`. */
   acquireWarm(topic: Topic): Tail | undefined {
-    const held = this.#held.get(topic);
-    if (!held?.unfollow) return undefined;
-    held.uses += 1;
-    held.idleSince = undefined;
-    return held.tail;
+    const tail = this.warm(topic);
+    if (tail) this.#use(topic);
+    return tail;
   }
 
-  /**
-   * The tail, followed, and kept until `release`. Rejects with a ChatError when the store is away.
-   * @param watcher of a client's topic: told from the first announcement on
-   */
-  async acquire(topic: Topic, watcher?: Watcher): Promise<Tail> {
-    let held = this.#held.get(topic);
-    if (!held) {
-      held = this.#follow(topic);
-      this.#held.set(topic, held);
+  /** The tail, followed, and kept until `release`. Rejects with a ChatError when the store is away. */
+  async acquire(topic: Topic): Promise<Tail> {
+    const followed = this.#use(topic);
+    if (followed.isSilent) {
+      followed.ready = followed.look().finally(() => {
+        followed.ready = undefined;
+      });
     }
-    held.uses += 1;
-    held.idleSince = undefined;
-    if (watcher) held.tail.watcher = watcher;
-    try {
-      await held.ready;
-    } catch (error) {
-      this.#release(held);
-      throw error;
-    }
-    return held.tail;
+    const tail = followed.begin();
+    await this.#settled(followed);
+    return tail;
   }
 
   release(tail: Tail, reader?: Reader): void {
     if (reader) tail.remove(reader);
-    const held = this.#held.get(tail.topic);
-    if (held?.tail === tail) this.#release(held);
+    const followed = this.#followed.get(tail.topic);
+    if (followed?.tail === tail) release(followed);
+  }
+
+  /**
+   * Follows a client's topic until `unwatch`: from now on the watcher is told of changes of its record, and of its own
+   * log's beginning. Rejects with a ChatError when the store is away.
+   */
+  async watch(topic: Topic, watcher: Watcher): Promise<void> {
+    const followed = this.#use(topic);
+    followed.watcher = watcher;
+    await this.#settled(followed);
+  }
+
+  unwatch(topic: Topic, watcher: Watcher): void {
+    const followed = this.#followed.get(topic);
+    if (followed?.watcher !== watcher) return;
+    followed.watcher = undefined;
+    release(followed);
   }
 
   /** Announcements may have been lost: every log is looked at again. */
   check(): void {
-    for (const { tail, unfollow } of this.#held.values()) if (unfollow) tail.check();
+    for (const followed of this.#followed.values()) if (!followed.ready) followed.check();
   }
 
   /**
@@ -112,15 +109,11 @@ export class Tails {
   look(most: number): { readonly rooms: number; readonly busiest: readonly RoomActivity[] } {
     let rooms = 0;
     const busiest: RoomActivity[] = [];
-    for (const [topic, held] of this.#held) {
-      if (!topic.startsWith('room:')) continue;
+    for (const [topic, { tail }] of this.#followed) {
+      if (!tail || !topic.startsWith('room:')) continue;
       rooms += 1;
-      const { tail } = held;
-      const { seq } = entryIdParts(tail.last);
-      const said = Math.max(0, seq - (held.lookedAt ?? seq));
-      held.lookedAt = seq;
       const least = busiest[most - 1];
-      const one = { room: topicSubject(topic), said, hearers: tail.readers };
+      const one = { room: topicSubject(topic), said: tail.look(), hearers: tail.readers };
       if (least && byActivity(one, least) >= 0) continue;
       busiest.push(one);
       busiest.sort(byActivity);
@@ -130,62 +123,59 @@ export class Tails {
   }
 
   close(): void {
-    this.#closed = true;
     clearInterval(this.#timer);
-    for (const { unfollow } of this.#held.values()) unfollow?.();
-    this.#held.clear();
+    for (const followed of this.#followed.values()) this.options.store.unfollow(followed.topic, followed);
+    this.#followed.clear();
   }
 
-  #release(held: Held): void {
-    held.uses -= 1;
-    if (held.uses === 0) held.idleSince = performance.now();
+  #use(topic: Topic): Followed {
+    let followed = this.#followed.get(topic);
+    if (!followed) {
+      followed = new Followed(topic, this.options);
+      this.#followed.set(topic, followed);
+      followed.ready = this.#follow(followed);
+    }
+    followed.uses += 1;
+    followed.idleSince = undefined;
+    return followed;
   }
 
-  #follow(topic: Topic): Held {
-    const tail = new Tail(topic, this.options);
-    const held: Held = {
-      tail,
-      ready: undefined,
-      unfollow: undefined,
-      idleSince: undefined,
-      uses: 0,
-      asked: false,
-      lookedAt: undefined,
-    };
-    held.ready = this.#start(held);
-    // A failed start is not kept: the next reader tries anew. Whoever waits is told by `ready` itself.
-    held.ready.catch(() => {
-      if (this.#held.get(topic) === held) this.#held.delete(topic);
-    });
-    return held;
-  }
-
-  async #start(held: Held): Promise<void> {
-    const { tail } = held;
-    const unfollow = await this.options.store.follow(tail.topic, tail);
+  async #settled(followed: Followed): Promise<void> {
     try {
-      await tail.start();
+      await followed.ready;
     } catch (error) {
-      unfollow();
+      release(followed);
       throw error;
     }
-    held.ready = undefined;
-    if (this.#closed) unfollow();
-    else held.unfollow = unfollow;
+  }
+
+  /** A failed one is not kept: who comes next tries anew. */
+  async #follow(followed: Followed): Promise<void> {
+    const { topic } = followed;
+    const { store } = this.options;
+    try {
+      await store.follow(topic, followed);
+      await followed.look();
+      followed.ready = undefined;
+    } catch (error) {
+      store.unfollow(topic, followed);
+      if (this.#followed.get(topic) === followed) this.#followed.delete(topic);
+      throw error;
+    }
   }
 
   #round(turn: number): void {
     const now = performance.now();
-    const due: Held[] = [];
+    const due: Followed[] = [];
     let index = 0;
-    for (const [topic, held] of this.#held) {
+    for (const [topic, followed] of this.#followed) {
       index += 1;
-      if (!held.unfollow) continue;
-      if (held.idleSince !== undefined && now - held.idleSince > this.#lingerMs) {
-        held.unfollow();
-        this.#held.delete(topic);
-      } else if (index % 10 === turn && !held.asked) {
-        due.push(held);
+      if (followed.ready) continue;
+      if (followed.idleSince !== undefined && now - followed.idleSince > this.#lingerMs) {
+        this.options.store.unfollow(topic, followed);
+        this.#followed.delete(topic);
+      } else if (index % 10 === turn && !followed.asked) {
+        due.push(followed);
       }
     }
     for (let from = 0; from < due.length; from += ENDS_AT_ONCE)
@@ -193,23 +183,28 @@ export class Tails {
   }
 
   /** Asks for many ends at once, and reads only where one is not what is known here: most logs are silent. */
-  async #compare(due: readonly Held[]): Promise<void> {
-    const known = due.map(({ tail }) => tail.last);
-    for (const held of due) held.asked = true;
+  async #compare(due: readonly Followed[]): Promise<void> {
+    const known = due.map(({ last }) => last);
+    for (const followed of due) followed.asked = true;
     try {
-      const ends = await this.options.store.ends(due.map(({ tail }) => tail.topic));
-      for (const [index, { tail }] of due.entries()) {
+      const ends = await this.options.store.ends(due.map(({ topic }) => topic));
+      for (const [index, followed] of due.entries()) {
         const end = ends[index] ?? BEGINNING;
         // What was announced while we asked may be behind it by now.
-        if (end !== known[index] && end !== tail.last) tail.check();
+        if (end !== known[index] && end !== followed.last) followed.check();
       }
     } catch (error) {
       // The next round, or the link's coming back, looks again.
       this.options.logger.debug({ err: error }, 'the ends of logs could not be read');
     } finally {
-      for (const held of due) held.asked = false;
+      for (const followed of due) followed.asked = false;
     }
   }
+}
+
+function release(followed: Followed): void {
+  followed.uses -= 1;
+  if (followed.uses === 0) followed.idleSince = performance.now();
 }
 
 function byActivity(a: RoomActivity, b: RoomActivity): number {

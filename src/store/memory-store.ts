@@ -118,13 +118,15 @@ export class MemoryStore implements Store {
     return Promise.resolve(this.#log(topic, false)?.history(before, limit) ?? []);
   }
 
-  follow(topic: Topic, follower: Follower): Promise<() => void> {
+  follow(topic: Topic, follower: Follower): Promise<void> {
     this.#followers.set(topic, (this.#followers.get(topic) ?? NOBODY).concat(follower));
-    return Promise.resolve(() => {
-      const others = (this.#followers.get(topic) ?? NOBODY).filter((other) => other !== follower);
-      if (others.length > 0) this.#followers.set(topic, others);
-      else this.#followers.delete(topic);
-    });
+    return Promise.resolve();
+  }
+
+  unfollow(topic: Topic, follower: Follower): void {
+    const others = (this.#followers.get(topic) ?? NOBODY).filter((other) => other !== follower);
+    if (others.length > 0) this.#followers.set(topic, others);
+    else this.#followers.delete(topic);
   }
 
   // --- rooms ---

@@ -1,5 +1,6 @@
 /** Redis gives earshot what it needs and nothing else: the user that the settings page tells operators to make. */
 import { Redis } from 'ioredis';
+import type { Follower } from '../../src/core/store';
 import { enter, node, tell, web } from '../contract/store/given';
 import { TcpClient, WsClient } from '../support/clients';
 import { readDocument } from '../support/documents';
@@ -9,6 +10,8 @@ import { freshPrefix, OwnRedis, sharedRedis, stopOwnRedis } from '../support/red
 import { ClusterDeployment } from '../support/redis-cluster';
 import { startServer, stopServers } from '../support/server';
 import { closeStores, openRedisStore } from '../support/stores';
+
+const deaf: Follower = { entry: () => undefined, stale: () => undefined, changed: () => undefined };
 
 afterEach(async () => {
   await stopServers();
@@ -115,8 +118,8 @@ test('the documented user is allowed everything that a deployment does, and uses
   await store.beat('n', '{}', 1);
   await eventually(async () => (await store.nodes()).length > 0 && (await store.nodes()).every((one) => one !== '{}'));
   await store.beat('n', '{}', 1);
-  await store.follow('room:y', { entry: () => undefined, stale: () => undefined, changed: () => undefined });
-  (await store.follow('room:x', { entry: () => undefined, stale: () => undefined, changed: () => undefined }))();
+  for (const topic of ['room:y', 'room:x'] as const) await store.follow(topic, deaf);
+  store.unfollow('room:x', deaf);
   await redis.admin.srem('earshot:rooms', 'x');
   await redis.admin.sadd('earshot:rooms', 'gone');
   await eventually(async () => !(await redis.admin.sismember('earshot:rooms', 'gone')));
@@ -154,7 +157,8 @@ test('in a Redis Cluster it is allowed what it needs there as well, and uses all
     return clusterRules().filter((rule) => !used.has(rule.slice(1)));
   };
   expect(await store.client('nobody')).toBeUndefined();
-  (await store.follow('room:a', { entry: () => undefined, stale: () => undefined, changed: () => undefined }))();
+  await store.follow('room:a', deaf);
+  store.unfollow('room:a', deaf);
   await eventually(async () => {
     if ((await unused()).length === 0) return true;
     // Which node a client asks where the slots are is chance, and only one is a replica, which is told READONLY.

@@ -2,7 +2,7 @@
 import { Chat, type ChatOptions } from '../../src/core/chat';
 import type { ChatConnection, ConnectionType, Peer } from '../../src/core/connection';
 import { Pusher, type PushLink } from '../../src/core/push';
-import type { Session } from '../../src/core/session';
+import type { Hearer, Session } from '../../src/core/session';
 import type { ChatSettings } from '../../src/core/settings';
 import type { Store, StoreLimits } from '../../src/core/store';
 import { Tokens } from '../../src/core/tokens';
@@ -48,6 +48,12 @@ export async function startChat(options: CoreOptions = {}): Promise<Chat & { rea
   await chat.open();
   open.add({ chat, store });
   return chat as Chat & { readonly logger: KeptLog };
+}
+
+/** Hears, and makes nothing of it. */
+export function hearer(): Hearer {
+  const nothing = (): void => undefined;
+  return { roomAdded: nothing, roomRemoved: nothing, ownLogBegun: nothing, close: nothing };
 }
 
 export async function closeChats(): Promise<void> {

@@ -2,9 +2,9 @@
 import type { Entry, Topic } from '../../src/core/entry';
 import type { Follower, Slice, StoreLimits } from '../../src/core/store';
 import type { EntryId } from '../../src/protocol/entry-id';
-import { MemoryStore } from '../../src/store/memory-store';
+import { OverheardStore } from './overheard-store';
 
-export class StutteringStore extends MemoryStore {
+export class StutteringStore extends OverheardStore {
   readonly #held: (() => void)[] = [];
   /** Reads of logs so far: what a warm tail must not cost. */
   reads = 0;
@@ -22,7 +22,7 @@ export class StutteringStore extends MemoryStore {
     return super.read(topic, after, limit);
   }
 
-  override follow(topic: Topic, follower: Follower): Promise<() => void> {
+  protected override overheard(follower: Follower): Partial<Follower> {
     const announce = (entry: Entry): void => {
       const chance = this.random();
       if (chance < 0.2) return;
@@ -30,11 +30,7 @@ export class StutteringStore extends MemoryStore {
       else follower.entry(entry);
       if (chance > 0.85) this.#held.push(() => follower.entry(entry));
     };
-    return super.follow(topic, {
-      entry: announce,
-      stale: () => follower.stale(),
-      changed: (version) => follower.changed(version),
-    });
+    return { entry: announce };
   }
 
   /** Lets what was held back arrive now, in any order. */

@@ -15,10 +15,11 @@ import {
   type Person,
 } from '../support/core';
 import { eventually } from '../support/eventually';
+import { OverheardStore } from '../support/overheard-store';
 import { StutteringStore } from '../support/stuttering-store';
 import type { Chat } from '../../src/core/chat';
 import { newAttempt } from '../../src/core/memberships';
-import { roomTopic, type Topic } from '../../src/core/entry';
+import { roomTopic } from '../../src/core/entry';
 import type { Follower } from '../../src/core/store';
 
 afterEach(closeChats);
@@ -327,13 +328,9 @@ describe('rooms', () => {
   });
 
   test('who has not heard yet that one was destroyed does not put it back', async () => {
-    class Deaf extends MemoryStore {
-      override follow(topic: Topic, follower: Follower): Promise<() => void> {
-        return super.follow(topic, {
-          entry: (entry) => follower.entry(entry),
-          stale: () => follower.stale(),
-          changed: () => undefined,
-        });
+    class Deaf extends OverheardStore {
+      protected override overheard(): Partial<Follower> {
+        return { changed: () => undefined };
       }
     }
     const store = new Deaf(limits);

@@ -5,7 +5,7 @@ import type { Hearer, Session } from '../../src/core/session';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
 import { findResumed } from '../../src/transports/resume';
-import { closeChats, limits, peer, person, personOf, startChat, type Person } from '../support/core';
+import { closeChats, hearer, limits, peer, person, type Person, personOf, startChat } from '../support/core';
 import { eventually } from '../support/eventually';
 
 afterEach(async () => {
@@ -13,7 +13,6 @@ afterEach(async () => {
   await closeChats();
 });
 
-const hearer = (): Hearer => ({ roomAdded: () => undefined, roomRemoved: () => undefined, close: () => undefined });
 const away = (): Promise<never> => Promise.reject(new ChatError('store_unavailable'));
 const keep = { ttlMs: 60_000, create: false };
 

@@ -1,16 +1,15 @@
 /** Whatever several nodes do with one client at once: its rooms, its record and every node agree on it in the end. */
 import type { Chat } from '../../src/core/chat';
-import type { HeardRoom, Hearer, Session } from '../../src/core/session';
+import type { HeardRoom, Session } from '../../src/core/session';
 import type { Attempt } from '../../src/core/store';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
-import { closeChats, limits, person, personOf, startChat } from '../support/core';
+import { closeChats, hearer, limits, person, personOf, startChat } from '../support/core';
 import { eventually } from '../support/eventually';
 import { randomFrom, seedOfRun } from '../support/random';
 
 afterEach(closeChats);
 
-const hearer = (): Hearer => ({ roomAdded: () => undefined, roomRemoved: () => undefined, close: () => undefined });
 
 /** What is asked of it takes its time, there and back: the calls of two nodes, and of one, interleave in any way. */
 class DistantStore extends MemoryStore {

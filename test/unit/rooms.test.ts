@@ -1,10 +1,10 @@
 /** Who holds a client in its rooms, and what a node writes and reads for that. */
 import type { Chat } from '../../src/core/chat';
 import { roomTopic } from '../../src/core/entry';
-import type { Hearer, Session } from '../../src/core/session';
+import type { Session } from '../../src/core/session';
 import type { Joined, JoinRequest, Store } from '../../src/core/store';
 import { MemoryStore } from '../../src/store/memory-store';
-import { closeChats, limits, NODE_LEASE, peer, person, personOf, startChat, type Person } from '../support/core';
+import { closeChats, hearer, limits, NODE_LEASE, peer, person, type Person, personOf, startChat } from '../support/core';
 import { eventually } from '../support/eventually';
 
 afterEach(async () => {
@@ -12,7 +12,6 @@ afterEach(async () => {
   await closeChats();
 });
 
-const hearer = (): Hearer => ({ roomAdded: () => undefined, roomRemoved: () => undefined, close: () => undefined });
 
 const members = async (chat: Chat, room: string): Promise<string[]> =>
   (await chat.store.view(room, { limit: 100, sweep: false }))?.members.map(({ id }) => id) ?? [];

@@ -3,10 +3,10 @@ import type { Chat } from '../../src/core/chat';
 import { roomTopic } from '../../src/core/entry';
 import type { Hearer, Session } from '../../src/core/session';
 import type { ClientChange, ClientRecord, Follower, Written } from '../../src/core/store';
-import { MemoryStore } from '../../src/store/memory-store';
 import { nextMillisecond } from '../contract/store/given';
 import { closeChats, limits, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
+import { OverheardStore } from '../support/overheard-store';
 
 afterEach(async () => {
   jest.restoreAllMocks();
@@ -16,7 +16,7 @@ afterEach(async () => {
 const keep = { ttlMs: 60_000, create: false };
 
 /** A store in which each step of a write is taken by itself: done there, announced here, answered here; reads as well. */
-class SteppedStore extends MemoryStore {
+class SteppedStore extends OverheardStore {
   stepped = false;
   readonly #undone: (() => void)[] = [];
   readonly #unanswered: (() => void)[] = [];
@@ -39,15 +39,13 @@ class SteppedStore extends MemoryStore {
     return new Promise((resolve) => this.#unread.push(() => resolve(record)));
   }
 
-  override follow(topic: Parameters<MemoryStore['follow']>[0], follower: Follower): Promise<() => void> {
-    return super.follow(topic, {
-      entry: (entry) => follower.entry(entry),
-      stale: () => follower.stale(),
+  protected override overheard(follower: Follower): Partial<Follower> {
+    return {
       changed: (version) => {
         if (this.stepped) this.#unannounced.push(() => follower.changed(version));
         else follower.changed(version);
       },
-    });
+    };
   }
 
   /** Another node's change. */
@@ -84,6 +82,9 @@ class KnownRooms implements Hearer {
   roomRemoved(room: string): void {
     this.rooms.delete(room);
     this.told.push(`-${room}`);
+  }
+  ownLogBegun(): void {
+    this.told.push('own');
   }
   close(): void {
     this.told.push('closed');

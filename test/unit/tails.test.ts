@@ -2,33 +2,32 @@
 import { BEGINNING } from '../../src/protocol/entry-id';
 import { ReadTurns } from '../../src/core/read-turns';
 import type { Topic } from '../../src/core/entry';
+import type { Watcher } from '../../src/core/followed';
 import type { Follower, Slice } from '../../src/core/store';
 import type { Reader, Tail } from '../../src/core/tail';
 import { Tails, type TailsOptions } from '../../src/core/tails';
 import { ChatError } from '../../src/protocol/errors';
-import { MemoryStore } from '../../src/store/memory-store';
 import { tell, told } from '../contract/store/given';
 import { limits } from '../support/core';
 import { eventually } from '../support/eventually';
+import { OverheardStore } from '../support/overheard-store';
 import { KeptLog } from '../support/logger';
 
 /** Counts what it is asked for, can be away, and can be heard nothing of. */
-class CountingStore extends MemoryStore {
+class CountingStore extends OverheardStore {
   reads = 0;
   away = false;
   silent = false;
 
-  override follow(topic: Topic, follower: Follower): Promise<() => void> {
-    return super.follow(topic, {
+  protected override overheard(follower: Follower): Partial<Follower> {
+    return {
       entry: (entry) => {
         if (!this.silent) follower.entry(entry);
       },
-      stale: () => follower.stale(),
-      changed: (version) => follower.changed(version),
-    });
+    };
   }
 
-  override read(...asked: Parameters<MemoryStore['read']>): Promise<Slice> {
+  override read(...asked: Parameters<OverheardStore['read']>): Promise<Slice> {
     this.reads += 1;
     return this.away ? Promise.reject(new ChatError('store_unavailable')) : super.read(...asked);
   }
@@ -241,6 +240,103 @@ test('the busiest rooms are those in which most was said since the last look, th
     ],
   });
   expect(names(1)).toEqual([['b', 0, 3]]);
+});
+
+describe("a client's own log", () => {
+  class Watching implements Watcher {
+    begins = 0;
+    begun(): void {
+      this.begins += 1;
+    }
+    changed(): void {
+      // Of the record; the log is what is looked at here.
+    }
+    stale(): void {
+      // Nor this.
+    }
+  }
+
+  test('has no tail while nothing is in it; its watcher is told once when there is', async () => {
+    const tails = tailsOf();
+    const watching = new Watching();
+    await tails.watch('client:c1', watching);
+    expect(tails.isSilent('client:c1')).toBe(true);
+    expect(tails.warm('client:c1')).toBeUndefined();
+    expect(watching.begins).toBe(0);
+
+    const first = await own('a');
+    expect(watching.begins).toBe(1);
+    expect(tails.isSilent('client:c1')).toBe(false);
+    const tail = await followed(tails, 'client:c1');
+    await eventually(() => tail.last === first);
+    expect((await tail.batch(BEGINNING, '192.0.2.1')).entries.map(({ id }) => id)).toEqual([first]);
+    const second = await own('b');
+    await eventually(() => tail.last === second);
+    expect(watching.begins).toBe(1);
+  });
+
+  test('that was spoken in before has a tail from the first on', async () => {
+    await own('a');
+    const tails = tailsOf();
+    const watching = new Watching();
+    await tails.watch('client:c1', watching);
+    expect([watching.begins, tails.isSilent('client:c1')]).toEqual([1, false]);
+  });
+
+  test('has one for who stands in it, who is told where that is not known to be possible', async () => {
+    const tails = tailsOf();
+    const watching = new Watching();
+    await tails.watch('client:c1', watching);
+    store.away = true;
+    await expect(tails.acquire('client:c1')).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(watching.begins).toBe(1);
+    store.away = false;
+    const tail = await followed(tails, 'client:c1');
+    expect([watching.begins, tail.last]).toEqual([1, BEGINNING]);
+    const first = await own('a');
+    await eventually(() => tail.last === first);
+  });
+
+  test.each(['the next look at all logs', 'the next look at its end'])(
+    'whose beginning was not announced is found by %s',
+    async (by) => {
+      const tails = tailsOf(by === 'the next look at its end' ? { checkMs: 50 } : {});
+      const watching = new Watching();
+      await tails.watch('client:c1', watching);
+      store.silent = true;
+      const first = await own('a');
+      expect(watching.begins).toBe(0);
+      if (by === 'the next look at all logs') tails.check();
+      await eventually(() => watching.begins === 1);
+      await eventually(() => tails.warm('client:c1')?.last === first);
+    },
+  );
+
+  test('is let go of some time after its watcher went, and only by that one', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+    try {
+      const tails = tailsOf({ lingerMs: 3000, checkMs: 2000 });
+      const [former, watching] = [new Watching(), new Watching()];
+      await tails.watch('client:c1', former);
+      tails.unwatch('client:c1', former);
+      await tails.watch('client:c1', watching);
+      tails.unwatch('client:c1', former);
+      jest.advanceTimersByTime(10_000);
+      expect(tails.size).toBe(1);
+      tails.unwatch('client:c1', watching);
+      jest.advanceTimersByTime(6000);
+      expect(tails.size).toBe(0);
+      await own('a');
+      expect(watching.begins).toBe(0);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  async function own(text: string): Promise<string> {
+    await store.writeClient('c1', {}, { ttlMs: 60_000, create: true });
+    return told(store, 'client:c1', text);
+  }
 });
 
 test('what is followed is let go of some time after its last reader, and not while there is one', async () => {

@@ -164,8 +164,11 @@ export class RedisStore implements Store {
   history(topic: Topic, before: EntryId | undefined, limit: number): Promise<Entry[]> {
     return this.#logs.history(topic, before, limit);
   }
-  follow(topic: Topic, follower: Follower): Promise<() => void> {
+  follow(topic: Topic, follower: Follower): Promise<void> {
     return this.#subscriptions.follow(this.#keys.log(topic).log, follower);
+  }
+  unfollow(topic: Topic, follower: Follower): void {
+    this.#subscriptions.unfollow(this.#keys.log(topic).log, follower);
   }
 
   addRoom(room: string): Promise<boolean> {

@@ -12,7 +12,7 @@ interface Waiting {
 }
 
 interface Channel {
-  readonly followers: Set<{ readonly follower: Follower }>;
+  readonly followers: Set<Follower>;
   readonly waiting: Set<Waiting>;
   state: 'wanted' | 'asked' | 'heard';
   /** It was heard before the link was lost: its followers have to read again. */
@@ -79,20 +79,19 @@ export class Subscriptions {
   }
 
   /** Resolves once Redis has confirmed it; rejects with a ChatError when it does not in time. */
-  async follow(name: string, follower: Follower): Promise<() => void> {
+  async follow(name: string, follower: Follower): Promise<void> {
     const channel = this.#channel(name);
-    const following = { follower };
-    channel.followers.add(following);
-    const end = (): void => {
-      if (channel.followers.delete(following)) this.#changed(name);
-    };
+    channel.followers.add(follower);
     try {
       await this.#confirmation(channel);
     } catch (error) {
-      end();
+      this.unfollow(name, follower);
       throw error;
     }
-    return end;
+  }
+
+  unfollow(name: string, follower: Follower): void {
+    if (this.#channels.get(name)?.followers.delete(follower)) this.#changed(name);
   }
 
   /** Raw texts of a channel of the store's own. */
@@ -203,7 +202,7 @@ export class Subscriptions {
     channel.waiting.clear();
     if (!channel.missed) return;
     channel.missed = false;
-    for (const { follower } of [...channel.followers]) follower.stale();
+    for (const follower of [...channel.followers]) follower.stale();
   }
 
   #hear(name: string, text: string): void {
@@ -220,7 +219,7 @@ export class Subscriptions {
       this.#malformed += 1;
       return;
     }
-    for (const { follower } of [...channel.followers]) {
+    for (const follower of [...channel.followers]) {
       if (heard.kind === 'entry' && entries === 'believed') follower.entry(heard.entry);
       else if (heard.kind === 'changed') follower.changed(heard.version);
       else follower.stale();
@@ -228,6 +227,6 @@ export class Subscriptions {
   }
 
   #staleAll(): void {
-    for (const { followers } of this.#channels.values()) for (const { follower } of [...followers]) follower.stale();
+    for (const { followers } of this.#channels.values()) for (const follower of [...followers]) follower.stale();
   }
 }

@@ -323,7 +323,7 @@ export function clientFacts(make: Make): void {
     const { store, second } = await make();
     const other = await second();
     const ear = new Ear();
-    const end = await store.follow('client:c1', ear);
+    await store.follow('client:c1', ear);
     const first = (await other.writeClient('c1', {}, keep))!.version;
     await told(other, 'client:c1', 'a');
     await other.writeClient('c1', { places: places(['room:x', '1-1']) }, keep);
@@ -333,6 +333,6 @@ export function clientFacts(make: Make): void {
     await other.removeClient('c1');
     await eventually(() => ear.versions.length === 3);
     expect(ear.versions[2]).toBeGreaterThan(next);
-    end();
+    store.unfollow('client:c1', ear);
   });
 }

@@ -8,7 +8,7 @@ export function followFacts(make: Make): void {
     const { store } = await make();
     await told(store, 'room:x', 'before');
     const ear = new Ear();
-    const end = await store.follow('room:x', ear);
+    await store.follow('room:x', ear);
     const spoken = { data: 'a\n1\n𝄞 ', speaker: 'c 1', match: { key: 'k', value: '"\nv' } };
     const id = await tell(store, 'room:x', spoken);
     for (let index = 0; index < 20; index += 1) await told(store, 'room:x', String(index));
@@ -16,56 +16,57 @@ export function followFacts(make: Make): void {
     const { entries } = await store.read('room:x', BEGINNING, 100);
     expect(ear.entries).toEqual(entries.slice(1));
     expect(ear.entries[0]).toMatchObject({ ...spoken, id: 'id' in id ? id.id : '' });
-    end();
+    store.unfollow('room:x', ear);
   });
 
   test('several follow one log, each until it ends', async () => {
     const { store } = await make();
     const [first, second] = [new Ear(), new Ear()];
-    const ends = [await store.follow('room:x', first), await store.follow('room:x', second)];
+    for (const ear of [first, second]) await store.follow('room:x', ear);
     await told(store, 'room:x', 'a');
     await eventually(() => first.texts.length === 1 && second.texts.length === 1);
-    ends[0]!();
-    ends[0]!();
+    store.unfollow('room:x', first);
+    store.unfollow('room:x', first);
     await told(store, 'room:x', 'b');
     await eventually(() => second.texts.length === 2);
     expect(first.texts).toEqual(['a']);
-    ends[1]!();
+    store.unfollow('room:x', second);
     const third = new Ear();
-    const end = await store.follow('room:x', third);
+    await store.follow('room:x', third);
     await told(store, 'room:x', 'c');
     await eventually(() => third.texts.length === 1);
     expect(second.texts).toEqual(['a', 'b']);
-    end();
+    store.unfollow('room:x', third);
   });
 
   test('what one node appends, another node hears', async () => {
     const { store, second } = await make();
     const other = await second();
     const ear = new Ear();
-    const end = await other.follow('room:x', ear);
+    await other.follow('room:x', ear);
     const tries = Array.from({ length: 50 }, (_, index) => told(index % 2 ? store : other, 'room:x', String(index)));
     await Promise.all(tries);
     await eventually(() => ear.entries.length === 50);
     const { entries } = await store.read('room:x', BEGINNING, 100);
     expect(ear.entries).toEqual(entries);
-    end();
+    other.unfollow('room:x', ear);
   });
 
   test('many logs can be followed at once, and only those are heard', async () => {
     const { store } = await make();
     const ears = Array.from({ length: 100 }, () => new Ear());
-    const ends = await Promise.all(ears.map((ear, index) => store.follow(`room:r${index}`, ear)));
+    await Promise.all(ears.map((ear, index) => store.follow(`room:r${index}`, ear)));
     await Promise.all(ears.map((_, index) => told(store, `room:r${index}`, String(index))));
     await eventually(() => ears.every((ear) => ear.entries.length === 1));
     expect(ears.map((ear) => ear.texts)).toEqual(ears.map((_, index) => [String(index)]));
-    for (const end of ends) end();
+    for (const [index, ear] of ears.entries()) store.unfollow(`room:r${index}`, ear);
   });
 
   test('joins and leaves are heard by who follows presence, and by nobody else', async () => {
     const { store } = await make();
     const [presence, messages] = [new Ear(), new Ear()];
-    const ends = [await store.follow('presence:x', presence), await store.follow('room:x', messages)];
+    await store.follow('presence:x', presence);
+    await store.follow('room:x', messages);
     await told(store, 'room:x', 'a');
     await enter(store, 'x', 'c1');
     await enter(store, 'x', 'c2', { listening: true });
@@ -76,7 +77,8 @@ export function followFacts(make: Make): void {
       'join c1',
       'leave c1',
     ]);
-    for (const end of ends) end();
+    store.unfollow('presence:x', presence);
+    store.unfollow('room:x', messages);
   });
 
   test.each(['emptyRoom', 'removeRoom'] as const)('%s is heard as leaves, and as nothing else', async (way) => {
@@ -84,7 +86,8 @@ export function followFacts(make: Make): void {
     await enter(store, 'x', 'c1');
     await told(store, 'room:x', 'a');
     const [presence, messages] = [new Ear(), new Ear()];
-    const ends = [await store.follow('presence:x', presence), await store.follow('room:x', messages)];
+    await store.follow('presence:x', presence);
+    await store.follow('room:x', messages);
     await store[way]('x');
     await store.addRoom('x');
     const again = await told(store, 'room:x', 'b');
@@ -92,6 +95,7 @@ export function followFacts(make: Make): void {
     expect(presence.texts[0]).toContain('"leave"');
     expect(messages.entries[0]?.id).toBe(again);
     expect([presence.stales, messages.stales]).toEqual([0, 0]);
-    for (const end of ends) end();
+    store.unfollow('presence:x', presence);
+    store.unfollow('room:x', messages);
   });
 }
