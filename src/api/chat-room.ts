@@ -137,7 +137,7 @@ export class ChatRoomApi {
       const room = parseRoomName(wanted);
       const session = await this.chat.sessions.load(connection.id);
       if (!session) throw new ChatError('not_found', 'this client');
-      await this.chat.rooms.changeRoom(session, connection, room);
+      await this.chat.rooms.changeRoom({ session, peer: connection, connection }, room);
       return { room };
     };
     return called(next, change());

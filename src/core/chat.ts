@@ -5,7 +5,7 @@ import { BEGINNING, compareEntryIds, entryIdParts, type EntryId } from '../proto
 import { encodeDirect, encodeStored } from '../protocol/message';
 import { parseRoomName } from '../protocol/room';
 import { LogEntry } from './batch';
-import { OpenConnection, type ChatConnection, type Peer } from './connection';
+import { OpenConnection, type ChatConnection, type Participant, type Peer } from './connection';
 import { Counters } from './counters';
 import { clientTopic, presenceTopic, roomTopic, type Match, type Topic } from './entry';
 import { Leases } from './leases';
@@ -13,7 +13,7 @@ import { Memberships } from './memberships';
 import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
 import { Session } from './session';
-import { Renewal, type Renewed } from './renewal';
+import { Renewal } from './renewal';
 import { ReadTurns } from './read-turns';
 import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
@@ -115,7 +115,7 @@ export class Chat {
       middleware: this.middleware,
       node: this.node,
       sessions: this.sessions,
-      connection: (session, peer) => this.connection(session, peer),
+      participant: (session, peer) => this.connection(session, peer),
       leaseBegan: (room) => this.leases.began(room),
     });
     this.rooms = new Rooms(this.memberships, {
@@ -174,8 +174,7 @@ export class Chat {
    */
   async welcome(id: string, peer: Peer, revived?: 'expired' | 'reset'): Promise<Session> {
     const session = new Session(id);
-    const { connection } = this.connection(session, peer);
-    const joining = this.rooms.joinFirst(session, connection, this.settings.defaultRoom, revived);
+    const joining = this.rooms.joinFirst(this.connection(session, peer), this.settings.defaultRoom, revived);
     // A socket is heard for from its first moment on, so its own log is looked for meanwhile.
     await Promise.all([joining, peer.type === 'web' ? undefined : this.sessions.live(session)]);
     return session;
@@ -217,10 +216,10 @@ export class Chat {
    * Accepted when it resolves: then it is in the room's log.
    * @throws ChatError not_in_room, room_not_found, dropped, too_large, outcome_unknown (repeat it with its key)
    */
-  async say(client: Renewed, room: string, message: unknown, options: SayOptions = {}): Promise<Said> {
+  async say(client: Participant, room: string, message: unknown, options: SayOptions = {}): Promise<Said> {
     const { session } = client;
     const place = session.rooms.get(room);
-    if (!place) throw await this.rooms.notHeard(room, client.connection);
+    if (!place) throw await this.rooms.notHeard(room, client);
     if (place.listening) throw new ChatError('not_in_room', room);
     const speaker = { id: session.id, from: session.id };
     const data = this.middleware.hasReceive
@@ -230,13 +229,19 @@ export class Chat {
     return said ?? this.#sayAgain(client, room, data, speaker, options);
   }
 
-  async #sayAgain(client: Renewed, room: string, data: string, speaker: Speaker, options: SayOptions): Promise<Said> {
-    const { session, connection } = client;
+  async #sayAgain(
+    client: Participant,
+    room: string,
+    data: string,
+    speaker: Speaker,
+    options: SayOptions,
+  ): Promise<Said> {
+    const { session } = client;
     // Its lease ran out, or the store lost the room: it goes back in, if its record says that it belongs there.
     const record = await this.store.client(session.id);
     if (record && !record.rooms.has(room)) session.exit(room);
     const heard = session.rooms.get(room);
-    if (heard && !heard.listening) await this.memberships.rejoin(session, connection, room, heard);
+    if (heard && !heard.listening) await this.memberships.rejoin(client, room, heard);
     const isMember = session.rooms.has(room) && !heard?.listening;
     const again = isMember ? await this.#append(room, data, speaker, options, true) : undefined;
     if (!again) throw new ChatError('not_in_room', room);

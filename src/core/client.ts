@@ -4,7 +4,7 @@ import { parseEntryId } from '../protocol/entry-id';
 import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
 import type { LogEntry } from './batch';
 import type { Chat, Said } from './chat';
-import { roomsOf, type ChatConnection, type OpenConnection, type Peer } from './connection';
+import { roomsOf, type ChatConnection, type OpenConnection, type Participant, type Peer } from './connection';
 import { cursorOf } from './cursors';
 import { presenceTopic, roomTopic, type Match } from './entry';
 import { hearThrough } from './hear';
@@ -48,7 +48,7 @@ export interface Details {
 
 const KEY_LENGTH = 64;
 
-export class Client {
+export class Client implements Participant {
   #opened: OpenConnection | undefined;
 
   constructor(
@@ -108,7 +108,7 @@ export class Client {
     const name = required(room);
     this.rates.join(this.id, this.peer.remoteIP);
     if (this.session.rooms.get(name)?.listening === false) throw new ChatError('already_in_room', name);
-    await this.chat.rooms.join(this.session, this.connection, name, { listening: false, making: this.#making });
+    await this.chat.rooms.join(this, name, { listening: false, making: this.#making });
     return name;
   }
 
@@ -116,21 +116,21 @@ export class Client {
     const name = required(room);
     this.rates.join(this.id, this.peer.remoteIP);
     if (this.session.rooms.has(name)) throw new ChatError('already_in_room', name);
-    await this.chat.rooms.join(this.session, this.connection, name, { listening: true, making: this.#making });
+    await this.chat.rooms.join(this, name, { listening: true, making: this.#making });
     return name;
   }
 
   async roomLeave(room: unknown): Promise<string> {
     const name = required(room);
     if (this.session.rooms.get(name)?.listening !== false) throw new ChatError('not_in_room', name);
-    await this.chat.rooms.leave(this.session, this.connection, name);
+    await this.chat.rooms.leave(this, name);
     return name;
   }
 
   async silenceRoom(room: unknown): Promise<string> {
     const name = required(room);
     if (this.session.rooms.get(name)?.listening !== true) throw new ChatError('not_in_room', name);
-    await this.chat.rooms.leave(this.session, this.connection, name);
+    await this.chat.rooms.leave(this, name);
     return name;
   }
 
@@ -138,7 +138,7 @@ export class Client {
     if (room === undefined || room === null || room === '') throw new ChatError('room_change_needs_room');
     const name = parseRoomName(room);
     if (name !== this.session.room) this.rates.join(this.id, this.peer.remoteIP);
-    await this.chat.rooms.changeRoom(this.session, this.connection, name, { making: this.#making });
+    await this.chat.rooms.changeRoom(this, name, { making: this.#making });
     return name;
   }
 

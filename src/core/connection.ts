@@ -53,6 +53,14 @@ export interface ChatConnection {
   [attribute: string]: unknown;
 }
 
+/** A client as it takes part: who it is, how it is connected, and what hooks see of it. */
+export interface Participant {
+  readonly session: Session;
+  readonly peer: Peer;
+  /** Made when it is looked at: most clients never meet a hook. */
+  readonly connection: ChatConnection;
+}
+
 /** What a connection asks of the chat. */
 export interface ConnectionChat {
   tell(client: string, message: unknown): Promise<unknown>;
@@ -111,7 +119,7 @@ const handler: ProxyHandler<OpenConnection> = {
 };
 
 /** A connection, and what was assigned to it that the store does not have yet. */
-export class OpenConnection {
+export class OpenConnection implements Participant {
   readonly connection = new Proxy(this, handler) as unknown as ChatConnection;
   #assigned: Map<string, unknown> | undefined;
 

@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { ChatError } from '../protocol/errors';
-import { absentPeer, type ChatConnection, type Peer } from './connection';
+import { absentPeer, type Participant, type Peer } from './connection';
 import type { MiddlewareChain } from './middleware';
 import { unlessDone } from './outcome';
 import { cameInAt, heardAs, isSame, Session, type HeardRoom } from './session';
@@ -24,7 +24,7 @@ export interface MembershipsOptions {
   /** This process among the nodes that hold members. */
   readonly node: string;
   readonly sessions: Sessions;
-  readonly connection: (session: Session, peer: Peer) => { readonly connection: ChatConnection };
+  readonly participant: (session: Session, peer: Peer) => Participant;
   /** The node's lease in a room began with somebody's coming in. */
   readonly leaseBegan: (room: string) => void;
 }
@@ -101,15 +101,16 @@ export class Memberships {
   }
 
   /** Back into a room that the client's record says it is in: the `join` hooks run again, and may refuse by now. */
-  async rejoin(session: Session, connection: ChatConnection, room: string, heard: HeardRoom): Promise<void> {
+  async rejoin(who: Participant, room: string, heard: HeardRoom): Promise<void> {
+    const { session } = who;
     try {
-      await this.options.middleware.join(connection, room, heard.listening);
+      await this.options.middleware.join(who, room, heard.listening);
     } catch (error) {
       if (!(error instanceof ChatError) || error.status >= 500) throw error;
       await this.takeOut(room, session.id, session);
       return;
     }
-    await this.putInto(session, room, heard, this.holdersOf(session, connection));
+    await this.putInto(session, room, heard, this.holdersOf(who));
   }
 
   /** Into a room where the client was before, at its old place unless the room's log was lost since. */
@@ -140,16 +141,16 @@ export class Memberships {
 
   // --- being held ---
 
-  /** What holds a client that comes in by this connection. */
-  holdersOf(session: Session, connection: ChatConnection): Holder[] {
+  /** What holds a client that comes in by its connection. */
+  holdersOf({ session, peer }: Participant): Holder[] {
     const holders: Holder[] = [];
-    if (connection.type === 'web') {
+    if (peer.type === 'web') {
       const leaseMs = session.isNew
         ? Math.min(FIRST_WEB_LEASE, recordTTL(this.options.settings))
         : recordTTL(this.options.settings);
       holders.push({ web: true, leaseMs });
     }
-    if (connection.type !== 'web' || this.options.sessions.isHeld(session.id)) holders.push(this.#node);
+    if (peer.type !== 'web' || this.options.sessions.isHeld(session.id)) holders.push(this.#node);
     return holders;
   }
 
@@ -242,7 +243,7 @@ export class Memberships {
   async departed(room: string, departures: readonly Departure[]): Promise<void> {
     for (const { client } of departures) {
       const session = (await this.options.sessions.load(client)) ?? new Session(client);
-      await this.options.middleware.gone(this.options.connection(session, absentPeer(client)).connection, room);
+      await this.options.middleware.gone(this.options.participant(session, absentPeer(client)), room);
     }
   }
 }

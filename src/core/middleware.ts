@@ -1,6 +1,6 @@
 /** The rules of the rooms: hooks that users write, run in the order of their priority. */
 import { ChatError } from '../protocol/errors';
-import type { ChatConnection } from './connection';
+import type { ChatConnection, Participant } from './connection';
 import type { Logger } from './logger';
 
 /** A message on its way, as hooks see it; what they return in its place is what is stored or delivered. */
@@ -65,19 +65,19 @@ export class MiddlewareChain {
     return this.#all.some(({ join }) => join);
   }
 
-  async join(connection: ChatConnection, room: string, listening: boolean): Promise<void> {
-    for (const { join } of this.#all) if (join) await refusing(() => join(connection, room, { listening }));
+  async join(who: Participant, room: string, listening: boolean): Promise<void> {
+    for (const { join } of this.#all) if (join) await refusing(() => join(who.connection, room, { listening }));
   }
 
-  async leave(connection: ChatConnection, room: string): Promise<void> {
-    for (const { leave } of this.#all) if (leave) await refusing(() => leave(connection, room));
+  async leave(who: Participant, room: string): Promise<void> {
+    for (const { leave } of this.#all) if (leave) await refusing(() => leave(who.connection, room));
   }
 
   /** At a disconnect: the client is gone, so no hook can refuse, and none keeps the others from running. */
-  async gone(connection: ChatConnection, room: string): Promise<void> {
+  async gone(who: Participant, room: string): Promise<void> {
     for (const { name, leave } of this.#all) {
       try {
-        await leave?.(connection, room);
+        await leave?.(who.connection, room);
       } catch (error) {
         this.logger.warn({ err: error, middleware: name, room }, 'a leave hook failed at a disconnect');
       }

@@ -1,5 +1,5 @@
 /** Who comes back lives on: the leases of web clients, and the records of those who hear something here. */
-import type { ChatConnection } from './connection';
+import type { Participant } from './connection';
 import type { Memberships } from './memberships';
 import type { Session } from './session';
 import type { Sessions } from './sessions';
@@ -15,12 +15,6 @@ export interface RenewalOptions {
   readonly pauseMs: number;
 }
 
-/** A client, and what hooks see of it should it have to join again. */
-export interface Renewed {
-  readonly session: Session;
-  readonly connection: ChatConnection;
-}
-
 /** Records renewed at a time. */
 const AT_ONCE = 100;
 
@@ -34,12 +28,12 @@ export class Renewal {
    * An HTTP client came back: its record and its place in its rooms live on. Renews when it is time, and joins again
    * where its lease had run out.
    */
-  touch(client: Renewed): Promise<void> | undefined {
+  touch(client: Participant): Promise<void> | undefined {
     return !client.session.isNew && this.isDue(client.session) ? this.renew(client) : undefined;
   }
 
   /** The same at once, because the store is known to have lost something; what is gone is put back. */
-  async renew(client: Renewed): Promise<void> {
+  async renew(client: Participant): Promise<void> {
     const { session } = client;
     const { ttlMs: ttl } = this.options;
     this.#touch(session);
@@ -48,7 +42,7 @@ export class Renewal {
     else if (version !== session.version) await this.options.sessions.refresh(session);
     for (const [room, heard] of [...session.rooms]) {
       const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
-      if (absent !== undefined) await this.options.memberships.rejoin(session, client.connection, room, heard);
+      if (absent !== undefined) await this.options.memberships.rejoin(client, room, heard);
     }
   }
 

@@ -2,7 +2,7 @@
 import { BEGINNING } from '../protocol/entry-id';
 import { asChatError, ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
-import type { ChatConnection } from './connection';
+import type { Participant } from './connection';
 import { roomTopic } from './entry';
 import { newAttempt, type Memberships } from './memberships';
 import type { MiddlewareChain } from './middleware';
@@ -40,8 +40,7 @@ export class Rooms {
    * @throws ChatError already_in_room, too_many_rooms, room_not_found, capacity, what `making` throws or a `join` hook says
    */
   async join(
-    session: Session,
-    connection: ChatConnection,
+    who: Participant,
     room: string,
     {
       listening,
@@ -56,6 +55,7 @@ export class Rooms {
       leaving?: string | null;
     },
   ): Promise<HeardRoom> {
+    const { session } = who;
     const known = session.rooms.get(room);
     if (known && (listening || !known.listening)) throw new ChatError('already_in_room', room);
     const { roomsPerClient } = this.options.settings;
@@ -63,13 +63,13 @@ export class Rooms {
     if (!known && mostRooms > 0 && session.rooms.size >= mostRooms) {
       throw new ChatError('too_many_rooms', String(roomsPerClient));
     }
-    await this.options.middleware.join(connection, room, listening);
+    await this.options.middleware.join(who, room, listening);
 
     const attempt = newAttempt();
     // Who listens there already has it among its rooms.
     const change = { rooms: new Map([[room, attempt]]), ...(known ? {} : { mostRooms }) };
     const noted = this.options.sessions.write(session, change);
-    return this.#join(session, connection, room, { listening, revived, attempt, noted, making });
+    return this.#join(who, room, { listening, revived, attempt, noted, making });
   }
 
   /**
@@ -77,12 +77,8 @@ export class Rooms {
    * trips; one more where hooks are asked, which shall see a client that there is.
    * @param revived the client was here before its record was lost
    */
-  async joinFirst(
-    session: Session,
-    connection: ChatConnection,
-    room: string | null,
-    revived: 'expired' | 'reset' | undefined,
-  ): Promise<void> {
+  async joinFirst(who: Participant, room: string | null, revived: 'expired' | 'reset' | undefined): Promise<void> {
+    const { session } = who;
     const { middleware, sessions } = this.options;
     const was = revived ? { revived } : {};
     if (room === null) {
@@ -93,7 +89,7 @@ export class Rooms {
     const noted = sessions.create(session, { ...was, rooms: new Map([[room, attempt]]) });
     if (middleware.hasJoin) await noted;
     try {
-      await middleware.join(connection, room, false);
+      await middleware.join(who, room, false);
     } catch (error) {
       const { isNext } = await noted;
       await this.memberships.settle(session, room, undefined, isNext ? attempt : undefined);
@@ -102,7 +98,7 @@ export class Rooms {
       return;
     }
     try {
-      await this.#join(session, connection, room, { listening: false, revived, attempt, noted, current: true });
+      await this.#join(who, room, { listening: false, revived, attempt, noted, current: true });
     } catch (error) {
       // Put out as it came in: it is a client all the same.
       if (!isPutOut(error)) throw error;
@@ -111,8 +107,7 @@ export class Rooms {
 
   /** What a join is in the store, once the hooks have let it pass. */
   async #join(
-    session: Session,
-    connection: ChatConnection,
+    who: Participant,
     room: string,
     options: {
       readonly listening: boolean;
@@ -125,13 +120,14 @@ export class Rooms {
       readonly current?: boolean;
     },
   ): Promise<HeardRoom> {
+    const { session } = who;
     const { listening, revived, attempt, noted, current, making } = options;
     const known = session.rooms.get(room);
     const request = {
       room,
       client: session.id,
       listening,
-      holders: this.memberships.holdersOf(session, connection),
+      holders: this.memberships.holdersOf(who),
       // Whom the store forgot hears the new log from its beginning: it was there all the time.
       ...(revived === 'reset' ? { rejoinFrom: { floor: BEGINNING, presenceFloor: BEGINNING } } : {}),
     };
@@ -203,9 +199,10 @@ export class Rooms {
   }
 
   /** @throws ChatError not_in_room, or what a `leave` hook says */
-  async leave(session: Session, connection: ChatConnection, room: string): Promise<void> {
+  async leave(who: Participant, room: string): Promise<void> {
+    const { session } = who;
     if (!session.rooms.has(room)) throw new ChatError('not_in_room', room);
-    await this.options.middleware.leave(connection, room);
+    await this.options.middleware.leave(who, room);
     await this.memberships.takeOut(room, session.id, session);
   }
 
@@ -214,29 +211,29 @@ export class Rooms {
    * asks for at the same time, on whatever nodes, each leaves the room that was the current one right before it.
    */
   async changeRoom(
-    session: Session,
-    connection: ChatConnection,
+    who: Participant,
     room: string,
     { revived, making }: { revived?: 'expired' | 'reset' | undefined; making?: Making } = {},
   ): Promise<void> {
+    const { session } = who;
     const was = session.room;
     if (room === was) return;
     const known = session.rooms.get(room);
     const isMember = known?.listening === false;
     // For a moment it is in one more than it may be.
     const wanted = { listening: false, revived, leaving: was, making };
-    const joined = isMember ? known : await this.join(session, connection, room, wanted);
+    const joined = isMember ? known : await this.join(who, room, wanted);
     const before = await this.#makeCurrent(session, room, joined).catch(isMember ? undefined : unlessDone);
     // A write whose answer was lost is done again, and finds what it did.
     const old = before === room ? was : before;
     if (old === null || old === room) return;
     try {
-      await this.options.middleware.leave(connection, old);
+      await this.options.middleware.leave(who, old);
     } catch (error) {
       const left = session.rooms.get(old);
       try {
         if (left) await this.memberships.settle(session, old, left, left, (now) => asCurrent(old, now));
-        if (!isMember) await this.#unjoin(session, connection, room, known);
+        if (!isMember) await this.#unjoin(who, room, known);
       } catch (failure) {
         unlessDone(failure);
       }
@@ -253,32 +250,28 @@ export class Rooms {
   }
 
   /** A join is undone, and nobody is asked whether it may be: out of the room, or a listener there as before. */
-  async #unjoin(
-    session: Session,
-    connection: ChatConnection,
-    room: string,
-    before: HeardRoom | undefined,
-  ): Promise<void> {
+  async #unjoin(who: Participant, room: string, before: HeardRoom | undefined): Promise<void> {
+    const { session } = who;
     if (!before) {
       await this.memberships.takeOut(room, session.id, session);
       return;
     }
     await this.options.store.leave(room, session.id);
     session.enter(room, before);
-    await this.memberships.putInto(session, room, before, this.memberships.holdersOf(session, connection));
+    await this.memberships.putInto(session, room, before, this.memberships.holdersOf(who));
   }
 
   /** @param options.by who asks; without it, the server. @throws ChatError room_not_found, not_in_room */
   async view(
     room: string,
     options: {
-      by?: { session: Session; connection: ChatConnection };
+      by?: Participant;
       limit?: number | undefined;
       after?: string | undefined;
     } = {},
   ): Promise<RoomSnapshot> {
     const { by, after } = options;
-    if (by && !by.session.rooms.has(room)) throw await this.notHeard(room, by.connection);
+    if (by && !by.session.rooms.has(room)) throw await this.notHeard(room, by);
     const most = this.options.settings.membersListed;
     const limit = Math.min(options.limit ?? Infinity, most === 0 ? Infinity : most);
     const sweep = this.options.maySweep();
@@ -333,8 +326,8 @@ export class Rooms {
   }
 
   /** Why a client cannot speak in a room or look into it. Sockets are told the same of a room that is not there. */
-  async notHeard(room: string, connection: ChatConnection): Promise<ChatError> {
-    const strange = connection.type !== 'web' || (await this.options.store.roomExists(room));
+  async notHeard(room: string, { peer }: Participant): Promise<ChatError> {
+    const strange = peer.type !== 'web' || (await this.options.store.roomExists(room));
     return strange ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
   }
 }

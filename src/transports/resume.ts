@@ -36,11 +36,11 @@ export async function findResumed(
   const after = afterOf(params);
   const session = await sessionOf(chat, given(params, 'session'), cookie, peerOf);
   // The rooms' rules are asked again: who was banned meanwhile does not come back in by a cursor.
-  const { connection } = chat.connection(session, peerOf(session.id));
+  const who = chat.connection(session, peerOf(session.id));
   // From before: where a socket that it had lets go of it after it has come in, that is seen.
   const held = new Map(session.rooms);
   try {
-    for (const [room, heard] of held) await chat.memberships.rejoin(session, connection, room, heard);
+    for (const [room, heard] of held) await chat.memberships.rejoin(who, room, heard);
     const places = after === undefined ? await placesKept(chat, session) : placesOf(chat, session, after);
     const cursor = typeof after === 'string' ? after : cursorOf(chat, started(session, places));
     return { session, places, cursor, held };

@@ -24,11 +24,10 @@ import type { Follower } from '../../src/core/store';
 
 afterEach(closeChats);
 
-const join = async (chat: Chat, { session, connection }: Person, room: string, listening = false): Promise<void> => {
-  await chat.rooms.join(session, connection, room, { listening });
+const join = async (chat: Chat, who: Person, room: string, listening = false): Promise<void> => {
+  await chat.rooms.join(who, room, { listening });
 };
-const leave = (chat: Chat, { session, connection }: Person, room: string): Promise<void> =>
-  chat.rooms.leave(session, connection, room);
+const leave = (chat: Chat, who: Person, room: string): Promise<void> => chat.rooms.leave(who, room);
 const say = (chat: Chat, who: Person, room: string, message: unknown, key?: string) =>
   chat.say(who, room, message, { key });
 const members = async (chat: Chat, room: string): Promise<string[]> =>
@@ -231,10 +230,10 @@ describe('rooms', () => {
   test('changing: into the new one and out of the old one', async () => {
     const chat = await startChat();
     const ann = await person(chat);
-    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.changeRoom(ann, 'kitchen');
     expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
     expect(ann.session.room).toBe('kitchen');
-    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.changeRoom(ann, 'kitchen');
     expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
   });
 
@@ -242,7 +241,7 @@ describe('rooms', () => {
     const chat = await startChat();
     const ann = await person(chat);
     await join(chat, ann, 'kitchen');
-    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.changeRoom(ann, 'kitchen');
     expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
   });
 
@@ -268,7 +267,7 @@ describe('rooms', () => {
   ])('when %s is refused nothing changes', async (_what, middleware) => {
     const chat = await startChat({ middleware: [middleware] });
     const ann = await person(chat);
-    await expect(chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen')).rejects.toMatchObject({
+    await expect(chat.rooms.changeRoom(ann, 'kitchen')).rejects.toMatchObject({
       code: 'forbidden',
       message: 'no',
     });
@@ -292,7 +291,7 @@ describe('rooms', () => {
     await join(chat, ann, 'kitchen', true);
     const before = await chat.store.client(ann.session.id);
     await say(chat, bob, 'kitchen', 'meanwhile');
-    await expect(chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen')).rejects.toMatchObject({
+    await expect(chat.rooms.changeRoom(ann, 'kitchen')).rejects.toMatchObject({
       message: 'stay',
     });
     const { rooms, room, places } = (await chat.store.client(ann.session.id))!;
@@ -306,11 +305,11 @@ describe('rooms', () => {
   test('who is in as many rooms as it may be can change, and not come into more by that', async () => {
     const chat = await startChat({ settings: { roomsPerClient: 1 } });
     const ann = await person(chat);
-    await chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.changeRoom(ann, 'kitchen');
     expect([...ann.session.rooms.keys()]).toEqual(['kitchen']);
     await expect(join(chat, ann, 'garden')).rejects.toMatchObject({ code: 'too_many_rooms' });
     await leave(chat, ann, 'kitchen');
-    await chat.rooms.changeRoom(ann.session, ann.connection, 'garden');
+    await chat.rooms.changeRoom(ann, 'garden');
     expect([...ann.session.rooms.keys()]).toEqual(['garden']);
   });
 
@@ -611,8 +610,7 @@ describe('going and coming back', () => {
     await say(chat, bob, 'defaultRoom', 'while you were away');
     const session = await chat.sessions.load(web.session.id);
     if (!session) throw new Error('the record has gone');
-    const back = personOf(chat, session, 'web');
-    await chat.renewal.touch({ session, connection: back.connection });
+    await chat.renewal.touch(personOf(chat, session, 'web'));
     expect((await members(chat, 'defaultRoom')).sort()).toEqual([web.session.id, bob.session.id].sort());
     expect(session.rooms.get('defaultRoom')?.floor).toBe(web.session.rooms.get('defaultRoom')?.floor);
     const { entries } = await store.read('room:defaultRoom', session.places.get('room:defaultRoom') ?? '', 10);
@@ -852,7 +850,7 @@ describe('places', () => {
     await chat.say(bob, 'kitchen', 'unheard');
     await chat.store.removeRoom('kitchen');
     await eventually(() => Date.now() > entryIdParts(heard.floor).ms);
-    await chat.memberships.rejoin(ann.session, ann.connection, 'kitchen', heard);
+    await chat.memberships.rejoin(ann, 'kitchen', heard);
     const given = (await chat.store.client(ann.session.id))!.places.get(roomTopic('kitchen'));
     expect((await chat.placeIn(ann.session, 'kitchen', given)).loss).toEqual({ reason: 'reset', lost: null });
   });
@@ -860,8 +858,7 @@ describe('places', () => {
   test('and nothing of the rooms that it comes into, or is put into, only then', async () => {
     const chat = await startChat();
     const session = await chat.welcome('x'.repeat(22), peer('web'), 'expired');
-    const { connection } = chat.connection(session, peer('web'));
-    await chat.rooms.join(session, connection, 'kitchen', { listening: false });
+    await chat.rooms.join(personOf(chat, session, 'web'), 'kitchen', { listening: false });
     await chat.rooms.addMember(session.id, 'hall');
     const back = (await chat.sessions.load(session.id))!;
     for (const room of ['kitchen', 'hall']) {

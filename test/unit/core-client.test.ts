@@ -344,7 +344,7 @@ describe('reading', () => {
     await ann.say({ message: 'soup', room: 'kitchen' });
     await eventually(() => !feed.atHead);
     expect((await feed.next(10)).heard).toHaveLength(1);
-    await chat.rooms.leave(session, bob.connection, 'kitchen');
+    await chat.rooms.leave(new Client(chat, session, bob.peer, new Rates(noRates)), 'kitchen');
     expect(feed.places.has('room:kitchen')).toBe(false);
 
     const before = wakes;
@@ -377,7 +377,7 @@ describe('who comes and goes', () => {
     const [ann, bob] = [await person(chat), await person(chat)];
     const view = await (await clientOf(chat, ann)).roomView({});
     const { link } = await listen(chat, ann, { presence: true, places: placesOf(chat, ann.session, view.cursor) });
-    await chat.rooms.leave(bob.session, bob.connection, 'defaultRoom');
+    await chat.rooms.leave(bob, 'defaultRoom');
     const eve = await person(chat);
     await eventually(() => link.heard.length === 2);
     expect(link.heard).toEqual([
@@ -397,7 +397,7 @@ describe('who comes and goes', () => {
     const bob = await person(chat);
     await eventually(() => link.heard.length === 1);
     expect(link.heard[0]).toMatchObject({ event: 'join', id: bob.session.id });
-    await chat.rooms.leave(ann.session, ann.connection, 'defaultRoom');
+    await chat.rooms.leave(ann, 'defaultRoom');
     await person(chat);
     await chat.tell(ann.session.id, 'marker');
     await eventually(() => link.texts.includes('marker'));
@@ -407,17 +407,15 @@ describe('who comes and goes', () => {
   test('but nothing from before one’s own coming, whatever place is given and however often one is back', async () => {
     const chat = await startChat();
     const [ann, bob] = [await person(chat), await person(chat)];
-    for (const { session, connection } of [ann, bob]) {
-      await chat.rooms.join(session, connection, 'kitchen', { listening: session === bob.session });
-    }
+    for (const who of [ann, bob]) await chat.rooms.join(who, 'kitchen', { listening: who === bob });
     const early = (await (await clientOf(chat, ann)).roomView({ room: 'kitchen' })).cursor;
-    await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.leave(ann, 'kitchen');
     const unseen = await person(chat);
-    await chat.rooms.join(unseen.session, unseen.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(unseen, 'kitchen', { listening: false });
     for (const listening of [true, false]) {
-      await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening });
+      await chat.rooms.join(ann, 'kitchen', { listening });
       const next = await person(chat);
-      await chat.rooms.join(next.session, next.connection, 'kitchen', { listening: false });
+      await chat.rooms.join(next, 'kitchen', { listening: false });
       const expected = [expect.objectContaining({ event: 'join', room: 'kitchen', id: next.session.id })];
 
       const reading = (await clientOf(chat, ann)).messages({ presence: true, after: early });
@@ -438,15 +436,15 @@ describe('who comes and goes', () => {
         const { presenceFloor } = ann.session.rooms.get('kitchen')!;
         expect(await chat.presencePlaceIn(ann.session, 'kitchen', place)).toBe(presenceFloor);
       }
-      if (listening) await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+      if (listening) await chat.rooms.leave(ann, 'kitchen');
     }
     // Put back by a node, it is where it was.
     const { presenceFloor } = ann.session.rooms.get('kitchen')!;
     await chat.store.leave('kitchen', ann.session.id);
-    await chat.memberships.rejoin(ann.session, ann.connection, 'kitchen', ann.session.rooms.get('kitchen')!);
+    await chat.memberships.rejoin(ann, 'kitchen', ann.session.rooms.get('kitchen')!);
     expect((await chat.store.membership('kitchen', ann.session.id))?.presenceFloor).toBe(presenceFloor);
     expect(await chat.presencePlaceIn(ann.session, 'kitchen', '1-1')).toBe(presenceFloor);
-    await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.leave(ann, 'kitchen');
     await expect(chat.presencePlaceIn(ann.session, 'kitchen', '1-1')).rejects.toMatchObject({ code: 'not_in_room' });
   });
 
@@ -454,13 +452,13 @@ describe('who comes and goes', () => {
     const store = new MemoryStore(limits);
     const [chat, other] = [await startChat({ store, leaseEvery: 1_000_000 }), await startChat({ store })];
     const ann = await person(chat);
-    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(ann, 'kitchen', { listening: false });
     const { stop } = await listen(chat, ann);
     const lost = ann.session.rooms.get('kitchen')!.presenceFloor;
     await store.removeRoom('kitchen');
     await nextMillisecond();
     const bob = await person(other);
-    await other.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    await other.rooms.join(bob, 'kitchen', { listening: false });
     await chat.leases.round();
     const { state, entries } = await store.read('presence:kitchen', BEGINNING, 10);
     expect(entries).toHaveLength(2);
@@ -580,7 +578,7 @@ describe('the hooks', () => {
     await eventually(() => left.length === 1);
     expect(left).toEqual([ann.session.id]);
     expect(chat.logger.lines.some(({ text }) => text.includes('a leave hook failed'))).toBe(true);
-    await expect(chat.rooms.leave(ann.session, ann.connection, 'defaultRoom')).rejects.toMatchObject({
+    await expect(chat.rooms.leave(ann, 'defaultRoom')).rejects.toMatchObject({
       code: 'forbidden',
     });
   });

@@ -41,7 +41,7 @@ async function elsewhere({ there, ann }: Two): Promise<Person> {
 }
 
 const join = (chat: Chat, who: Person, room: string, listening = false): Promise<unknown> =>
-  chat.rooms.join(who.session, who.connection, room, { listening });
+  chat.rooms.join(who, room, { listening });
 
 const codeOf = (asked: Promise<unknown>): Promise<string> =>
   asked.then(
@@ -129,7 +129,7 @@ describe('where the store goes away in the middle of it', () => {
     const { store, here, ann } = given;
     await join(here, ann, 'kitchen');
     jest.spyOn(store, 'writeClient').mockImplementationOnce(away);
-    const leave = (): Promise<string> => codeOf(here.rooms.leave(ann.session, ann.connection, 'kitchen'));
+    const leave = (): Promise<string> => codeOf(here.rooms.leave(ann, 'kitchen'));
     expect(await leave()).toBe('outcome_unknown');
     expect(await leave()).toBe('ok');
     expect(await said(given, ann.session, 'kitchen')).toEqual(nowhere);
@@ -191,7 +191,7 @@ describe('where the store goes away in the middle of it', () => {
     await store.leave('kitchen', ann.session.id);
     const heard = ann.session.rooms.get('kitchen')!;
     jest.spyOn(store, 'join').mockImplementationOnce(() => Promise.reject(new ChatError('outcome_unknown')));
-    const back = (): Promise<string> => codeOf(here.memberships.rejoin(ann.session, ann.connection, 'kitchen', heard));
+    const back = (): Promise<string> => codeOf(here.memberships.rejoin(ann, 'kitchen', heard));
     expect(await back()).toBe('outcome_unknown');
     await here.leases.round();
     expect(await said(given, ann.session, 'kitchen')).toEqual([undefined, 'member', 'member']);
@@ -268,7 +268,7 @@ describe('where others come in between', () => {
     const given = await two();
     const { store, here, there, ann } = given;
     const late = await elsewhere(given);
-    await here.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    await here.rooms.changeRoom(ann, 'kitchen');
     here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
     await eventually(async () => (await store.membership('kitchen', ann.session.id)) === undefined);
     await join(there, late, 'kitchen', true);
@@ -289,7 +289,7 @@ describe('where others come in between', () => {
     const ann = await person(here);
     await here.sessions.attach(ann.session, hearer());
     await join(here, ann, 'kitchen', true);
-    await expect(here.rooms.changeRoom(ann.session, ann.connection, 'kitchen')).rejects.toThrow('stay');
+    await expect(here.rooms.changeRoom(ann, 'kitchen')).rejects.toThrow('stay');
     await eventually(() => !ann.session.rooms.has('defaultRoom'));
     expect([(await store.client(ann.session.id))!.room, ann.session.room]).toEqual([null, null]);
     expect(await said({ store }, ann.session, 'kitchen')).toEqual(['listens', 'listens', 'listens']);
@@ -333,7 +333,7 @@ describe('where others come in between', () => {
     const { store, here, ann } = given;
     await join(here, ann, 'kitchen');
     const held = new Map(ann.session.rooms);
-    for (const [room, heard] of held) await here.memberships.rejoin(ann.session, ann.connection, room, heard);
+    for (const [room, heard] of held) await here.memberships.rejoin(ann, room, heard);
     here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
     await here.sessions.parted(ann.session.id);
     expect(await store.membership('kitchen', ann.session.id)).toBeUndefined();
@@ -365,7 +365,7 @@ describe('where others come in between', () => {
     await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
     const joins = jest.spyOn(store, 'join');
     const held = new Map(ann.session.rooms);
-    for (const [room, heard] of held) await here.memberships.rejoin(ann.session, ann.connection, room, heard);
+    for (const [room, heard] of held) await here.memberships.rejoin(ann, room, heard);
     await here.sessions.attach(ann.session, hearer(), held);
     expect(joins).toHaveBeenCalledTimes(1);
     expect(await said(given, ann.session, 'defaultRoom')).toEqual(everywhere);
@@ -406,7 +406,7 @@ describe('where others come in between', () => {
       if (asked[1].room === 'kitchen') await write(...asked);
       return write(...asked);
     });
-    await here.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    await here.rooms.changeRoom(ann, 'kitchen');
     expect(ann.session.room).toBe('kitchen');
     expect(await said(given, ann.session, 'defaultRoom')).toEqual(nowhere);
   });

@@ -118,7 +118,7 @@ class Join extends ByPerson {
 
   override async run(model: Model, real: Real): Promise<void> {
     const { node, person } = real.people[this.who]!;
-    const joining = real.nodes[node]!.rooms.join(person.session, person.connection, this.room, { listening: false });
+    const joining = real.nodes[node]!.rooms.join(person, this.room, { listening: false });
     const there = model.rooms.get(this.room)!;
     expect(await refusal(joining)).toBe(there.present.has(this.who) ? 'already_in_room' : undefined);
     if (there.present.has(this.who)) return;
@@ -143,7 +143,7 @@ class Leave extends ByPerson {
     const { node, person, link } = real.people[this.who]!;
     // Whoever leaves gives up what is on its way.
     await caughtUp(link, model.people[this.who]!);
-    const leaving = real.nodes[node]!.rooms.leave(person.session, person.connection, this.room);
+    const leaving = real.nodes[node]!.rooms.leave(person, this.room);
     const there = model.rooms.get(this.room)!;
     expect(await refusal(leaving)).toBe(there.present.delete(this.who) ? undefined : 'not_in_room');
     model.people[this.who]!.places.delete(this.room);
@@ -237,8 +237,7 @@ class Return extends ByPerson {
     const chat = real.nodes[this.at]!;
     const session = (await chat.sessions.load(own.person.session.id))!;
     const again = personOf(chat, session);
-    for (const [room, heard] of [...session.rooms])
-      await chat.memberships.rejoin(session, again.connection, room, heard);
+    for (const [room, heard] of [...session.rooms]) await chat.memberships.rejoin(again, room, heard);
     mine.connected = true;
     mine.pushed = [];
     for (const [room, place] of mine.places) {

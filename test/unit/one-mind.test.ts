@@ -4,12 +4,11 @@ import type { HeardRoom, Session } from '../../src/core/session';
 import type { Attempt } from '../../src/core/store';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
-import { closeChats, hearer, limits, person, personOf, startChat } from '../support/core';
+import { closeChats, hearer, limits, person, personOf, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 import { randomFrom, seedOfRun } from '../support/random';
 
 afterEach(closeChats);
-
 
 /** What is asked of it takes its time, there and back: the calls of two nodes, and of one, interleave in any way. */
 class DistantStore extends MemoryStore {
@@ -74,20 +73,19 @@ class Walk {
     this.store = store;
     const { id } = sessions[0]!;
     this.id = id;
-    const connection = (chat: Chat, session: Session) =>
-      personOf(chat, session, chat === chats[2] ? 'web' : 'socket').connection;
+    const as = (chat: Chat, session: Session): Person => personOf(chat, session, chat === chats[2] ? 'web' : 'socket');
     this.doings = [
-      (chat, session, room) => chat.rooms.join(session, connection(chat, session), room, { listening: false }),
-      (chat, session, room) => chat.rooms.join(session, connection(chat, session), room, { listening: true }),
-      (chat, session, room) => chat.rooms.leave(session, connection(chat, session), room),
-      (chat, session, room) => chat.rooms.changeRoom(session, connection(chat, session), room),
+      (chat, session, room) => chat.rooms.join(as(chat, session), room, { listening: false }),
+      (chat, session, room) => chat.rooms.join(as(chat, session), room, { listening: true }),
+      (chat, session, room) => chat.rooms.leave(as(chat, session), room),
+      (chat, session, room) => chat.rooms.changeRoom(as(chat, session), room),
       (chat, _session, room) => chat.rooms.removeMember(id, room),
       (chat, _session, room) => chat.rooms.addMember(id, room),
       (chat, _session, room) => chat.rooms.destroy(room),
-      (chat, session) => chat.renewal.renew({ session, connection: connection(chat, session) }),
+      (chat, session) => chat.renewal.renew(as(chat, session)),
       async (chat, session) => {
-        const back = connection(chat, session);
-        for (const [room, heard] of [...session.rooms]) await chat.memberships.rejoin(session, back, room, heard);
+        const back = as(chat, session);
+        for (const [room, heard] of [...session.rooms]) await chat.memberships.rejoin(back, room, heard);
       },
     ];
   }

@@ -77,8 +77,8 @@ describe('announcements that are late, doubled, out of order or lost', () => {
     const store = new StutteringStore(limits, random);
     const chat = await startChat({ store, checkEvery: 20 });
     const [ann, bob] = [await person(chat), await person(chat)];
-    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
-    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(ann, 'kitchen', { listening: false });
+    await chat.rooms.join(bob, 'kitchen', { listening: false });
 
     const heard = new Map<string, unknown[]>([
       ['defaultRoom', []],
@@ -150,7 +150,7 @@ describe('a warm log', () => {
   test('stays warm as long as somebody follows it, however many look in, and no longer', async () => {
     const chat = await startChat({ checkEvery: 20, linger: 5 });
     const [ann, bob] = [await person(chat), await person(chat)];
-    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(bob, 'kitchen', { listening: false });
     const hearer = await listen(chat, ann);
     const brief = await listen(chat, bob);
     // A client comes into a room while its feed already looks for it: the feed then has it once.
@@ -269,11 +269,10 @@ describe('a client’s rooms change while it is heard for', () => {
     const chat = await startChat();
     const [ann, bob] = [await person(chat), await person(chat)];
     const { link } = await listen(chat, bob);
-    for (const { session, connection } of [ann, bob])
-      await chat.rooms.join(session, connection, 'kitchen', { listening: false });
+    for (const who of [ann, bob]) await chat.rooms.join(who, 'kitchen', { listening: false });
     await say(chat, ann, 'kitchen', 'soup');
     await eventually(() => link.texts.includes('soup'));
-    await chat.rooms.leave(bob.session, bob.connection, 'kitchen');
+    await chat.rooms.leave(bob, 'kitchen');
     await say(chat, ann, 'kitchen', 'nobody');
     await say(chat, ann, 'defaultRoom', 'marker');
     await eventually(() => link.texts.includes('marker'));
@@ -286,7 +285,7 @@ describe('a client’s rooms change while it is heard for', () => {
     const [ann, bob] = [await person(here), await person(here)];
     const { link } = await listen(here, bob);
     await there.rooms.addMember(bob.session.id, 'kitchen');
-    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await here.rooms.join(ann, 'kitchen', { listening: false });
     await eventually(() => bob.session.rooms.has('kitchen'));
     await say(here, ann, 'kitchen', 'soup');
     await eventually(() => link.texts.includes('soup'));
@@ -390,8 +389,7 @@ describe('what readers at the same places share', () => {
   test('is not made by a reader that loses a room while it is read', async () => {
     const chat = await startChat();
     const [ann, bob, eve] = [await person(chat), await person(chat), await person(chat)];
-    for (const { session, connection } of [bob, eve])
-      await chat.rooms.join(session, connection, 'kitchen', { listening: false });
+    for (const who of [bob, eve]) await chat.rooms.join(who, 'kitchen', { listening: false });
     const now = await endsFor(chat, eve);
     // Nobody follows the room yet: what the feeds begin behind has to be read.
     await say(chat, ann, 'defaultRoom', 'x');
@@ -520,11 +518,11 @@ describe('who leaves a room and comes back while its log is being looked for', (
   }
 
   async function inAndOutAndIn(chat: Chat, ann: Person, bob: Person): Promise<void> {
-    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
-    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
-    await chat.rooms.leave(bob.session, bob.connection, 'kitchen');
+    await chat.rooms.join(ann, 'kitchen', { listening: false });
+    await chat.rooms.join(bob, 'kitchen', { listening: false });
+    await chat.rooms.leave(bob, 'kitchen');
     await say(chat, ann, 'kitchen', 'while it was out');
-    await chat.rooms.join(bob.session, bob.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(bob, 'kitchen', { listening: false });
   }
 
   test('is pushed nothing of what was said while it was out', async () => {
@@ -564,10 +562,10 @@ test('who comes in again hears who comes and goes there again', async () => {
   const feed = new Feed(chat, { session: live, client: bob, echo: false }, { presence: true, follow: true });
   await feed.start(new Map());
   await chat.sessions.listen(live, feed);
-  await chat.rooms.leave(live, bob.connection, 'defaultRoom');
-  await chat.rooms.join(live, bob.connection, 'defaultRoom', { listening: false });
+  await chat.rooms.leave({ ...bob, session: live }, 'defaultRoom');
+  await chat.rooms.join({ ...bob, session: live }, 'defaultRoom', { listening: false });
   await eventually(() => feed.places.has(presenceTopic('defaultRoom')));
-  await chat.rooms.leave(ann.session, ann.connection, 'defaultRoom');
+  await chat.rooms.leave(ann, 'defaultRoom');
   await eventually(async () => (await feed.next(10)).heard.some(({ entry }) => entry.isPresence));
   chat.sessions.detach(live, feed, { held: false, clean: true });
   feed.close();

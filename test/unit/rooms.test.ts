@@ -4,14 +4,23 @@ import { roomTopic } from '../../src/core/entry';
 import type { Session } from '../../src/core/session';
 import type { Joined, JoinRequest, Store } from '../../src/core/store';
 import { MemoryStore } from '../../src/store/memory-store';
-import { closeChats, hearer, limits, NODE_LEASE, peer, person, type Person, personOf, startChat } from '../support/core';
+import {
+  closeChats,
+  hearer,
+  limits,
+  NODE_LEASE,
+  peer,
+  person,
+  type Person,
+  personOf,
+  startChat,
+} from '../support/core';
 import { eventually } from '../support/eventually';
 
 afterEach(async () => {
   jest.restoreAllMocks();
   await closeChats();
 });
-
 
 const members = async (chat: Chat, room: string): Promise<string[]> =>
   (await chat.store.view(room, { limit: 100, sweep: false }))?.members.map(({ id }) => id) ?? [];
@@ -30,8 +39,8 @@ describe('a client that is put into a room', () => {
   test('is a member that hears from then on; where it listened, it goes on at its place', async () => {
     const chat = await startChat();
     const [ann, bob, cat] = [await person(chat), await person(chat), await person(chat)];
-    await chat.rooms.join(cat.session, cat.connection, 'kitchen', { listening: false });
-    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: true });
+    await chat.rooms.join(cat, 'kitchen', { listening: false });
+    await chat.rooms.join(ann, 'kitchen', { listening: true });
     const { floor } = ann.session.rooms.get('kitchen')!;
     const { id } = await chat.say(cat, 'kitchen', 'meanwhile');
     for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
@@ -92,9 +101,9 @@ describe('a client that is put out of a room while it comes in', () => {
   }
 
   const ways: readonly [string, (chat: Chat, ann: Person) => Promise<unknown>][] = [
-    ['joining', (chat, ann) => chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false })],
-    ['listening', (chat, ann) => chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: true })],
-    ['changing its room', (chat, ann) => chat.rooms.changeRoom(ann.session, ann.connection, 'kitchen')],
+    ['joining', (chat, ann) => chat.rooms.join(ann, 'kitchen', { listening: false })],
+    ['listening', (chat, ann) => chat.rooms.join(ann, 'kitchen', { listening: true })],
+    ['changing its room', (chat, ann) => chat.rooms.changeRoom(ann, 'kitchen')],
     ['being put there', (chat, ann) => chat.rooms.addMember(ann.session.id, 'kitchen')],
   ];
 
@@ -118,17 +127,17 @@ describe('a client that is put out of a room while it comes in', () => {
     chats.store.after = () => chats.there.rooms.removeMember('new', 'defaultRoom');
     const session = await chats.here.welcome('new', peer('socket'));
     await isOut(chats, session, 'defaultRoom');
-    await chats.here.rooms.join(session, personOf(chats.here, session).connection, 'kitchen', { listening: false });
+    await chats.here.rooms.join(personOf(chats.here, session), 'kitchen', { listening: false });
   });
 
   test.each(['before', 'after'] as const)('stays out: when it is put back, right %s that', async (when) => {
     const chats = await two();
     const ann = await person(chats.here);
-    await chats.here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chats.here.rooms.join(ann, 'kitchen', { listening: false });
     const heard = ann.session.rooms.get('kitchen')!;
     await chats.store.leave('kitchen', ann.session.id);
     chats.store[when] = () => chats.there.rooms.removeMember(ann.session.id, 'kitchen').catch(() => undefined);
-    await chats.here.memberships.rejoin(ann.session, ann.connection, 'kitchen', heard);
+    await chats.here.memberships.rejoin(ann, 'kitchen', heard);
     await isOut(chats, ann.session, 'kitchen');
   });
 
@@ -149,7 +158,7 @@ describe('a client that is put out of a room while it comes in', () => {
       await there.rooms.addMember(ann.session.id, 'kitchen');
       return write(...asked);
     });
-    const heard = await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: true });
+    const heard = await here.rooms.join(ann, 'kitchen', { listening: true });
     expect(heard.listening).toBe(false);
     expect(await store.membership('kitchen', ann.session.id)).toMatchObject(heard);
     expect((await store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
@@ -161,15 +170,15 @@ describe('a client that is put out of a room while it comes in', () => {
     const [here, there] = [await startChat({ store }), await startChat({ store })];
     const ann = await person(here);
     const { id } = ann.session;
-    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await here.rooms.join(ann, 'kitchen', { listening: false });
     const write = store.writeClient.bind(store);
     jest.spyOn(store, 'writeClient').mockImplementationOnce(async (...asked) => {
       const other = personOf(there, (await there.sessions.load(id))!);
-      await there.rooms.leave(other.session, other.connection, 'kitchen');
-      await there.rooms.join(other.session, other.connection, 'kitchen', { listening: true });
+      await there.rooms.leave(other, 'kitchen');
+      await there.rooms.join(other, 'kitchen', { listening: true });
       return write(...asked);
     });
-    const changing = here.rooms.changeRoom(ann.session, ann.connection, 'kitchen');
+    const changing = here.rooms.changeRoom(ann, 'kitchen');
     await expect(changing).rejects.toMatchObject({ code: 'not_in_room' });
     const record = (await store.client(id))!;
     expect(record.room).toBe('defaultRoom');
@@ -180,7 +189,7 @@ describe('a client that is put out of a room while it comes in', () => {
     const chats = await two();
     const ann = await person(chats.here);
     chats.store.before = () => chats.there.rooms.removeMember(ann.session.id, 'kitchen').catch(() => undefined);
-    await chats.here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chats.here.rooms.join(ann, 'kitchen', { listening: false });
     const heard = ann.session.rooms.get('kitchen');
     expect((await chats.store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
     expect(await chats.store.membership('kitchen', ann.session.id)).toMatchObject(heard!);
@@ -193,7 +202,7 @@ describe('a join that another node finds begun', () => {
     const [here, there] = [await startChat({ store }), await startChat({ store })];
     const ann = await person(here);
     store.before = () => Promise.resolve(there.sessions.load(ann.session.id));
-    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await here.rooms.join(ann, 'kitchen', { listening: false });
     const heard = ann.session.rooms.get('kitchen');
     expect((await store.client(ann.session.id))!.rooms.get('kitchen')).toEqual(heard);
     expect((await there.sessions.load(ann.session.id))?.rooms.get('kitchen')).toEqual(heard);
@@ -216,7 +225,7 @@ describe('a join that another node finds begun', () => {
       loading = Promise.resolve(there.sessions.load(ann.session.id));
       await eventually(() => asked.mock.calls.length === 1);
     };
-    await here.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await here.rooms.join(ann, 'kitchen', { listening: false });
     goOn();
     const heard = ann.session.rooms.get('kitchen');
     expect((await loading)?.rooms.get('kitchen')).toEqual(heard);
@@ -228,7 +237,7 @@ describe('a room that the store has lost', () => {
   test('begins anew for whoever is put back: there, and in the record', async () => {
     const chat = await startChat();
     const ann = await person(chat);
-    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
+    await chat.rooms.join(ann, 'kitchen', { listening: false });
     await chat.say(ann, 'kitchen', 'lost');
     const before = ann.session.rooms.get('kitchen')!;
     await chat.store.removeRoom('kitchen');
@@ -302,8 +311,8 @@ describe('a live session', () => {
     const ann = await person(chat);
     await chat.sessions.attach(ann.session, hearer());
     const reads = jest.spyOn(store, 'client');
-    await chat.rooms.join(ann.session, ann.connection, 'kitchen', { listening: false });
-    await chat.rooms.leave(ann.session, ann.connection, 'kitchen');
+    await chat.rooms.join(ann, 'kitchen', { listening: false });
+    await chat.rooms.leave(ann, 'kitchen');
     await new Promise(setImmediate);
     expect(reads).not.toHaveBeenCalled();
 

@@ -104,9 +104,9 @@ async function kept(): Promise<Kept> {
   const store = new SteppedStore(limits);
   const chat = await startChat({ store });
   const who = await person(chat);
-  const { session, connection } = who;
+  const { session } = who;
   const hearer = new KnownRooms();
-  for (const room of ['kitchen', 'attic']) await chat.rooms.join(session, connection, room, { listening: false });
+  for (const room of ['kitchen', 'attic']) await chat.rooms.join(who, room, { listening: false });
   await chat.setAttributes(session, new Map([['auth', 'true']]));
   await chat.sessions.attach(session, hearer);
   for (const room of session.rooms.keys()) hearer.rooms.add(room);
@@ -159,19 +159,15 @@ const writes: Readonly<Record<string, Writes>> = {
   },
   'a leave': {
     announced: [true],
-    begin: ({ chat, who }) => [chat.rooms.leave(who.session, who.connection, 'kitchen')],
+    begin: ({ chat, who }) => [chat.rooms.leave(who, 'kitchen')],
   },
   'a place and a leave': {
     announced: [false, true],
-    begin: ({ chat, session, who }) => [
-      chat.sessions.write(session, { places }),
-      chat.rooms.leave(who.session, who.connection, 'kitchen'),
-    ],
+    begin: ({ chat, session, who }) => [chat.sessions.write(session, { places }), chat.rooms.leave(who, 'kitchen')],
   },
   'two leaves': {
     announced: [true, true],
-    begin: ({ chat, who }) =>
-      ['kitchen', 'defaultRoom'].map((room) => chat.rooms.leave(who.session, who.connection, room)),
+    begin: ({ chat, who }) => ['kitchen', 'defaultRoom'].map((room) => chat.rooms.leave(who, room)),
   },
   'a room that it is in': {
     announced: [true],

@@ -209,8 +209,7 @@ export class Identity {
     const room = cookie.slice(0, dot);
     if (cookie.slice(dot + 1) !== this.#roomSignature(session.id, room) || room === session.room) return;
     try {
-      const { connection } = chat.connection(session, peer);
-      await chat.rooms.changeRoom(session, connection, room, {
+      await chat.rooms.changeRoom(chat.connection(session, peer), room, {
         revived: session.revived,
         making: () => rates.newRoom(peer.remoteIP),
       });
