@@ -12,8 +12,8 @@ interface StoredClient {
   readonly connectedAt: number;
   revived: 'expired' | 'reset' | undefined;
   room: string | null;
+  rooms: PackedRooms;
   /** These are replaced and never changed: whoever reads a record is given them as they are. */
-  rooms: ReadonlyMap<string, RecordedRoom>;
   places: ReadonlyMap<Topic, EntryId>;
   pending: ReadonlyMap<Topic, EntryId>;
   /** As JSON, so that no caller shares an object with the store. */
@@ -44,7 +44,7 @@ export class MemoryClients {
     const { version, connectedAt, revived, room, rooms, places, generation, pending } = stored;
     const attributes = stored.attributes.size > 0 ? parsed(stored.attributes) : NONE;
     const undelivered = generation === 0 ? NEVER_ANSWERED : { generation, places: pending };
-    return { version, connectedAt, revived, room, rooms, attributes, places, pending: undelivered };
+    return { version, connectedAt, revived, room, rooms: unpacked(rooms), attributes, places, pending: undelivered };
   }
 
   /** @throws ChatError not_in_room, too_many_rooms, store_full */
@@ -55,19 +55,20 @@ export class MemoryClients {
   ): Written | undefined {
     const known = this.#live(id);
     const { expects, mostRooms } = change;
+    const rooms = unpacked(known?.rooms ?? NO_ROOMS);
     if (known && expects) {
-      const recorded = known.rooms.get(expects.room);
+      const recorded = rooms.get(expects.room);
       const isAnother = expects.as && !isDeepStrictEqual(recorded, expects.as);
       if (!recorded || isAnother) throw new ChatError('not_in_room', expects.room);
     }
-    if (mostRooms && new Set([...(known?.rooms.keys() ?? []), ...(change.rooms?.keys() ?? [])]).size > mostRooms) {
+    if (mostRooms && new Set([...rooms.keys(), ...(change.rooms?.keys() ?? [])]).size > mostRooms) {
       throw new ChatError('too_many_rooms', String(mostRooms));
     }
     if (!known && !options.create) return undefined;
     const stored = known ?? this.#make(id);
     stored.expiresAt = this.now() + options.ttlMs;
     const roomBefore = stored.room;
-    apply(change, stored);
+    apply(change, stored, rooms);
     this.#weigh(stored);
     if (stored.version === 0 || change.room !== undefined || change.rooms || change.attributes) {
       stored.version += 1;
@@ -121,7 +122,7 @@ export class MemoryClients {
       connectedAt: this.now(),
       revived: undefined,
       room: null,
-      rooms: NONE,
+      rooms: NO_ROOMS,
       attributes: NONE,
       places: NONE,
       generation: 0,
@@ -149,7 +150,7 @@ export class MemoryClients {
   }
 
   #weigh(stored: StoredClient): void {
-    let bytes = COST.client + COST.membership * stored.rooms.size;
+    let bytes = COST.client + COST.membership * (stored.rooms.length / 2);
     for (const [key, json] of stored.attributes) bytes += bytesOf(key) + bytesOf(json);
     this.budget.add(bytes - stored.bytes);
     stored.bytes = bytes;
@@ -157,12 +158,11 @@ export class MemoryClients {
 }
 
 /** With a room that is left its places go as well; that one, or one that is only listened to, is the current one no more. */
-function apply(change: ClientChange, stored: StoredClient): void {
+function apply(change: ClientChange, stored: StoredClient, rooms: Map<string, RecordedRoom>): void {
   if (change.revived !== undefined) stored.revived = change.revived;
   if (change.room !== undefined) stored.room = change.room;
   const places = new Map(stored.places);
   if (change.rooms) {
-    const rooms = new Map(stored.rooms);
     for (const [room, recorded] of change.rooms) {
       if (recorded) {
         rooms.set(room, recorded);
@@ -174,7 +174,8 @@ function apply(change: ClientChange, stored: StoredClient): void {
       places.delete(roomTopic(room));
       places.delete(presenceTopic(room));
     }
-    stored.rooms = rooms;
+    // A list that grew has room for more; a slice of it has none.
+    stored.rooms = [...rooms].flat().slice();
   }
   if (change.attributes) {
     const attributes = new Map(stored.attributes);
@@ -186,6 +187,17 @@ function apply(change: ClientChange, stored: StoredClient): void {
   }
   for (const [topic, place] of change.places ?? []) places.set(topic, place);
   stored.places = places.size > 0 ? places : NONE;
+}
+
+/** Names, each with what is recorded of the room. A map has a table for four where there is one. */
+type PackedRooms = readonly (string | RecordedRoom)[];
+
+const NO_ROOMS: PackedRooms = [];
+
+function unpacked(packed: PackedRooms): Map<string, RecordedRoom> {
+  const rooms = new Map<string, RecordedRoom>();
+  for (let at = 0; at < packed.length; at += 2) rooms.set(packed[at] as string, packed[at + 1] as RecordedRoom);
+  return rooms;
 }
 
 const NONE: ReadonlyMap<never, never> = new Map<never, never>();

@@ -26,6 +26,8 @@ export class MemoryRoom {
   readonly #clients = new Map<string, Present>();
   /** Node leases in this room: node -> when it runs out. */
   readonly #leases = new Map<string, number>();
+  /** The last node that held somebody alone, as a list: most are held by one, and it is the same list for all of them. */
+  #lone: readonly string[] = [];
   readonly #members = new Roll();
   /** By the store's clock. */
   #sweptAt = 0;
@@ -168,7 +170,8 @@ export class MemoryRoom {
     for (const holder of request.holders) {
       const until = this.now() + holder.leaseMs;
       if ('node' in holder) {
-        if (!present.nodes.includes(holder.node)) present.nodes = present.nodes.concat(holder.node);
+        if (present.nodes.length === 0) present.nodes = this.#alone(holder.node);
+        else if (!present.nodes.includes(holder.node)) present.nodes = present.nodes.concat(holder.node);
         const before = this.#leases.get(holder.node) ?? 0;
         began ||= before <= this.now();
         this.#leases.set(holder.node, Math.max(until, before));
@@ -177,6 +180,11 @@ export class MemoryRoom {
       }
     }
     return began;
+  }
+
+  #alone(node: string): readonly string[] {
+    if (this.#lone[0] !== node) this.#lone = [node];
+    return this.#lone;
   }
 
   #held(present: Present): boolean {

@@ -211,6 +211,11 @@ export function destroyOnError(socket: Duplex): void {
   if (!socket.listeners('error').includes(destroyIt)) socket.on('error', destroyIt);
 }
 
+/** From now on, another of its owners ends it: two listeners weigh more than one. */
+export function leaveErrorsToOthers(socket: Duplex): void {
+  if (socket.listenerCount('error') > 1) socket.off('error', destroyIt);
+}
+
 function destroyIt(this: Duplex): void {
   this.destroy();
 }

@@ -20,7 +20,8 @@ export interface Attached {
 }
 
 export class Attachment {
-  #current: Attached | undefined;
+  #client: Client | undefined;
+  #pusher: Pusher | undefined;
   #over = false;
 
   constructor(
@@ -32,11 +33,12 @@ export class Attachment {
 
   /** The peer has taken what it was sent. */
   drained(): void {
-    this.#current?.pusher.drained();
+    this.#pusher?.drained();
   }
 
   get current(): Attached | undefined {
-    return this.#current;
+    const [client, pusher] = [this.#client, this.#pusher];
+    return client && pusher && { client, pusher };
   }
 
   /**
@@ -66,10 +68,10 @@ export class Attachment {
     await chat.sessions.attach(session, pusher, held);
     // Only now: who becomes what it is already shall not leave its rooms in between.
     this.#release(true);
-    const attached = { client, pusher };
-    this.#current = attached;
+    this.#client = client;
+    this.#pusher = pusher;
     if (this.#over) this.#release(false);
-    return attached;
+    return { client, pusher };
   }
 
   /** @param clean the client said that it goes; a dropped link keeps its rooms for the grace */
@@ -81,8 +83,8 @@ export class Attachment {
 
   /** Where it goes on when it comes back without a cursor. A peer that left something untaken hears it all once more. */
   #keepPlaces(): void {
-    if (!this.#current || this.link.unsent > 0) return;
-    const { client, pusher } = this.#current;
+    if (!this.current || this.link.unsent > 0) return;
+    const { client, pusher } = this.current;
     const { places } = pusher;
     if (places.size === 0) return;
     this.chat.sessions.write(client.session, { places }).catch((error: unknown) => {
@@ -91,9 +93,10 @@ export class Attachment {
   }
 
   #release(clean: boolean): void {
-    if (!this.#current) return;
-    const { client, pusher } = this.#current;
-    this.#current = undefined;
+    if (!this.current) return;
+    const { client, pusher } = this.current;
+    this.#client = undefined;
+    this.#pusher = undefined;
     pusher.stop();
     this.chat.sessions.detach(client.session, pusher, { held: true, clean });
   }

@@ -58,28 +58,27 @@ export interface SocketPeer {
 
 class ClientPeer implements Peer {
   constructor(
-    readonly socket: SocketPeer,
-    readonly sticky: StickyParams,
+    readonly conversation: { readonly peer: SocketPeer; readonly sticky: StickyParams },
     readonly id: string,
   ) {}
 
   get type(): Peer['type'] {
-    return this.socket.dialect.type;
+    return this.conversation.peer.dialect.type;
   }
   get fingerprint(): string {
-    return this.socket.cookie?.id ?? this.id;
+    return this.conversation.peer.cookie?.id ?? this.id;
   }
   get remoteIP(): string {
-    return this.socket.remoteIP;
+    return this.conversation.peer.remoteIP;
   }
   get remotePort(): number {
-    return this.socket.remotePort;
+    return this.conversation.peer.remotePort;
   }
   get params(): Peer['params'] {
-    return this.sticky.values;
+    return this.conversation.sticky.values;
   }
   destroy(): void {
-    this.socket.link.cutOff('destroyed');
+    this.conversation.peer.link.cutOff('destroyed');
   }
 }
 
@@ -94,7 +93,7 @@ const ANSWERED = Symbol('answered');
 const UNREADABLE: SocketRequest = { event: '', params: {}, messageId: undefined, echoed: {} };
 
 export class Conversation<Api> {
-  readonly sticky = new StickyParams();
+  #sticky: StickyParams | undefined;
   readonly #attachment: Attachment;
   /** The room that it came into by connecting. */
   #implicit: string | undefined;
@@ -129,6 +128,12 @@ export class Conversation<Api> {
   /** The peer has taken what it was sent, and can be pushed to again. */
   drained(): void {
     this.#attachment.drained();
+  }
+
+  /** Made when they are looked at: most sockets set none. */
+  get sticky(): StickyParams {
+    this.#sticky ??= new StickyParams();
+    return this.#sticky;
   }
 
   /** The client's id; undefined before it is welcome. */
@@ -267,7 +272,7 @@ export class Conversation<Api> {
 
   /** The other end, as that client. */
   peerOf(id: string): Peer {
-    return new ClientPeer(this.peer, this.sticky, id);
+    return new ClientPeer(this, id);
   }
 
   get #pendingActions(): number {
@@ -282,7 +287,8 @@ export class Conversation<Api> {
   }
 
   #verb(request: SocketRequest, respond: Respond, bytes: number): void {
-    const sticky = this.sticky.act(request);
+    // So are all the verbs about them called.
+    const sticky = request.event.startsWith('param') ? this.sticky.act(request) : undefined;
     this.#turns.add(async () => {
       if (this.#over) return;
       try {

@@ -32,12 +32,16 @@ const dialect: Dialect = {
 /** ms for a close frame to arrive at a peer that may read nothing any more. */
 const COURTESY = 1000;
 
+const NO_LISTENERS = Object.freeze({});
+
 /**
  * ws' own object, which tells its peer what it has to say: a table of listeners would be there for every socket. So
- * `on` and its like do nothing here.
+ * `on` and its like throw here.
  */
 export class PeerSocket extends WebSocket {
   peer: WebSocketPeer<unknown> | undefined;
+  /** What every emitter of Node's keeps its listeners in: one for all, as nothing can be added to it. */
+  readonly _events = NO_LISTENERS;
 
   override emit(event: string | symbol, ...given: unknown[]): boolean {
     const { peer } = this;

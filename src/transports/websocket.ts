@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server as SocketServer, type ServerOptions } from 'ws';
 import { asChatError, ChatError } from '../protocol/errors';
 import type { Origins } from './address';
-import { destroyOnError } from './admission';
+import { destroyOnError, leaveErrorsToOthers } from './admission';
 import type { ConversationOptions } from './conversation';
 import type { Guard } from './guard';
 import { errorBody } from './http/reply';
@@ -107,6 +107,7 @@ export class WebSocketDoor<Api> {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#peers.add(new WebSocketPeer(webSocket, socket, flavour, this, caller));
       takeTurns(socket);
+      leaveErrorsToOthers(socket);
       this.#looks ??= this.#look();
     });
   }
