@@ -10,6 +10,7 @@ import { Counters } from './counters';
 import { clientTopic, presenceTopic, roomTopic, type Match, type Topic } from './entry';
 import { Leases } from './leases';
 import { Memberships } from './memberships';
+import { Holding } from './holding';
 import type { Logger } from './logger';
 import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
 import { Session } from './session';
@@ -66,6 +67,7 @@ export class Chat {
   readonly middleware: MiddlewareChain;
   readonly tails: Tails;
   readonly sessions: Sessions;
+  readonly holding: Holding;
   readonly memberships: Memberships;
   readonly rooms: Rooms;
   readonly renewal: Renewal;
@@ -100,8 +102,13 @@ export class Chat {
       tails: this.tails,
       logger,
       ttlMs: recordTTL(settings),
-      reconnectGrace: settings.reconnectGrace,
       ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
+      hold: (session, rooms) => this.memberships.hold(session, rooms),
+    });
+    this.holding = new Holding({
+      sessions: this.sessions,
+      logger,
+      reconnectGrace: settings.reconnectGrace,
       hold: (session, rooms) => this.memberships.hold(session, rooms),
       letGo: (session, left) => this.memberships.letGo(session, left),
       left: async (departures) => {
@@ -115,6 +122,7 @@ export class Chat {
       middleware: this.middleware,
       node: this.node,
       sessions: this.sessions,
+      holding: this.holding,
       participant: (session, peer) => this.connection(session, peer),
       leaseBegan: (room) => this.leases.began(room),
     });
@@ -129,6 +137,7 @@ export class Chat {
     this.renewal = new Renewal({
       store,
       sessions: this.sessions,
+      holding: this.holding,
       memberships: this.memberships,
       ttlMs: recordTTL(settings),
       pauseMs: renewalPause(settings),
@@ -137,11 +146,11 @@ export class Chat {
       store,
       logger,
       node: this.node,
-      heldRooms: () => new Set(this.sessions.held().flatMap(({ rooms }) => [...rooms.keys()])),
+      heldRooms: () => new Set(this.holding.held().flatMap(({ rooms }) => [...rooms.keys()])),
       lost: (rooms) => this.#putBack(rooms),
       departed: (room, departures) => this.memberships.departed(room, departures),
       renewHeard: () => this.renewal.renewHeard(),
-      partAgain: () => this.sessions.partAgain(),
+      partAgain: () => this.holding.partAgain(),
       leaseMs: settings.nodeLease,
       // Soon enough for the shorter of the two: a node's lease and a client's record.
       everyMs: options.leaseEvery ?? Math.min(settings.nodeLease / 3, sessionTTL(settings) / 8),
@@ -158,6 +167,7 @@ export class Chat {
 
   async close(): Promise<void> {
     await this.leases.close();
+    this.holding.close();
     this.sessions.close();
     this.tails.close();
   }

@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { ChatError } from '../protocol/errors';
 import { absentPeer, type Participant, type Peer } from './connection';
+import type { Holding } from './holding';
 import type { MiddlewareChain } from './middleware';
 import { unlessDone } from './outcome';
 import { cameInAt, heardAs, isSame, Session, type HeardRoom } from './session';
@@ -24,6 +25,7 @@ export interface MembershipsOptions {
   /** This process among the nodes that hold members. */
   readonly node: string;
   readonly sessions: Sessions;
+  readonly holding: Holding;
   readonly participant: (session: Session, peer: Peer) => Participant;
   /** The node's lease in a room began with somebody's coming in. */
   readonly leaseBegan: (room: string) => void;
@@ -150,14 +152,14 @@ export class Memberships {
         : recordTTL(this.options.settings);
       holders.push({ web: true, leaseMs });
     }
-    if (peer.type !== 'web' || this.options.sessions.isHeld(session.id)) holders.push(this.#node);
+    if (peer.type !== 'web' || this.options.holding.isHeld(session.id)) holders.push(this.#node);
     return holders;
   }
 
   /** What holds one that the server puts in, be it connected or not. */
   holdersOfAbsent(client: string): Holder[] {
     const own: Holder = { web: true, leaseMs: FIRST_WEB_LEASE };
-    return this.options.sessions.isHeld(client) ? [own, this.#node] : [own];
+    return this.options.holding.isHeld(client) ? [own, this.#node] : [own];
   }
 
   get #node(): Holder {
@@ -176,7 +178,7 @@ export class Memberships {
    */
   async letGo(session: Session, left: Map<string, Departure>): Promise<void> {
     for (const [room, heard] of [...session.rooms]) {
-      if (this.options.sessions.isHeld(session.id)) break;
+      if (this.options.holding.isHeld(session.id)) break;
       try {
         const departure = await this.options.store.release(room, session.id, { node: this.options.node });
         if (departure) left.set(room, departure);
@@ -189,7 +191,7 @@ export class Memberships {
 
   /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
   async putBack(rooms: ReadonlySet<string>): Promise<void> {
-    for (const session of this.options.sessions.held()) {
+    for (const session of this.options.holding.held()) {
       if (![...session.rooms.keys()].some((room) => rooms.has(room))) continue;
       // It may have been put out of the room, by whoever removed it, before we heard of that.
       await this.options.sessions.refresh(session);

@@ -1,5 +1,6 @@
 /** Who comes back lives on: the leases of web clients, and the records of those who hear something here. */
 import type { Participant } from './connection';
+import type { Holding } from './holding';
 import type { Memberships } from './memberships';
 import type { Session } from './session';
 import type { Sessions } from './sessions';
@@ -8,6 +9,7 @@ import type { Store } from './store';
 export interface RenewalOptions {
   readonly store: Store;
   readonly sessions: Sessions;
+  readonly holding: Holding;
   readonly memberships: Memberships;
   /** ms that a record lives when it is renewed. */
   readonly ttlMs: number;
@@ -61,7 +63,7 @@ export class Renewal {
     // Writing nothing makes a record anew that the store has lost; another version was made without our hearing of it.
     if (version === undefined) await this.options.sessions.write(session, {});
     else if (version !== session.version) await this.options.sessions.refresh(session);
-    if (this.options.sessions.isHeld(session.id)) return;
+    if (this.options.holding.isHeld(session.id)) return;
     for (const room of session.rooms.keys()) await this.options.store.renewWeb(room, [session.id], ttl);
   }
 

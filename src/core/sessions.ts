@@ -3,14 +3,15 @@ import { ChatError } from '../protocol/errors';
 import type { Logger } from './logger';
 import { unlessDone } from './outcome';
 import { cameInAt, heardAs, Session, type HeardRoom, type Hearer } from './session';
-import type { ClientChange, Departure, Store, Written } from './store';
+import type { ClientChange, Store, Written } from './store';
 import type { Watcher } from './followed';
 import type { Tails } from './tails';
 
 /** A session that is kept, and follows its client's topic to know of changes to the record. */
-class Live implements Watcher {
-  /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. */
+export class Live implements Watcher {
+  /** Links and streams: they hold the client in its rooms by this node's lease. Parked polls do not. See `Holding`. */
   holds = 0;
+  /** The last of them went without a word, and may be back. */
   grace: NodeJS.Timeout | undefined;
   /** What was under way in its rooms when that was last looked at. */
   unfinished: Session['unfinished'] | undefined;
@@ -50,15 +51,10 @@ export interface SessionsOptions {
   readonly tails: Tails;
   readonly logger: Logger;
   readonly ttlMs: number;
-  readonly reconnectGrace: number;
   /** ms between looks at which sessions are idle, or behind. */
   readonly checkMs?: number;
-  /** The first hold has begun, or a room came while held: the node's lease is to hold the client there. */
+  /** These rooms came while the client is held: the node's lease is to hold it there as well. */
   readonly hold: (session: Session, rooms: ReadonlyMap<string, HeardRoom>) => Promise<void>;
-  /** The last hold has ended: the node lets the client go. */
-  readonly letGo: (session: Session, left: Map<string, Departure>) => Promise<void>;
-  /** That was its leaving these rooms. */
-  readonly left: (departures: ReadonlyMap<string, Departure>) => Promise<void>;
 }
 
 /** A live session outlives its last poll by this: until then the next one costs the store nothing. */
@@ -70,12 +66,7 @@ export class Sessions {
   readonly #up = new Map<string, Live>();
   /** Those that are being brought up. */
   readonly #coming = new Map<string, Promise<Live>>();
-  /** Those that are being let go of. */
-  readonly #leaving = new Map<string, Promise<void>>();
-  /** To be let go of: the node's lease in a room would hold them for as long as it holds anybody there. */
-  readonly #parting = new Map<string, Session>();
   readonly #timer: NodeJS.Timeout;
-  #closed = false;
 
   constructor(readonly options: SessionsOptions) {
     this.#timer = setInterval(() => {
@@ -93,20 +84,18 @@ export class Sessions {
     return this.#up.size;
   }
 
-  isHeld(id: string): boolean {
-    return (this.#up.get(id)?.holds ?? 0) > 0;
+  /** The client's live session with what is known of it here; undefined when there is none. */
+  kept(id: string): Live | undefined {
+    return this.#up.get(id);
+  }
+
+  all(): Iterable<Live> {
+    return this.#up.values();
   }
 
   /** Every session that something hears for here. */
   heard(): Session[] {
     return [...this.#up.values()].filter(({ session }) => session.hearers.length > 0).map(({ session }) => session);
-  }
-
-  /** Every session that this node's lease holds in its rooms. */
-  held(): Session[] {
-    const sessions: Session[] = [];
-    for (const { session, holds, grace } of this.#up.values()) if (holds > 0 || grace) sessions.push(session);
-    return sessions;
   }
 
   /** The client's session, at once when it is live, or undefined when there is no record of it. */
@@ -178,18 +167,31 @@ export class Sessions {
     return { lost: true, written: remade };
   }
 
+  /** The client's live session, followed from now on. */
+  keep(session: Session): Promise<Live> {
+    const { id } = session;
+    const up = this.#up.get(id);
+    if (up) return Promise.resolve(up);
+    const known = this.#coming.get(id);
+    if (known) return known;
+    const coming = this.#bringUp(session).finally(() => this.#coming.delete(id));
+    this.#coming.set(id, coming);
+    return coming;
+  }
+
   /** The client's live session: this one, followed from now on, or the one that was live before it. */
   live(session: Session): Session | Promise<Session> {
-    return this.#up.get(session.id)?.session ?? this.#goLive(session).then((live) => live.session);
+    return this.#up.get(session.id)?.session ?? this.keep(session).then((live) => live.session);
   }
 
   /** Lets `hearer` hear for the client; what holds the client in its rooms is another. */
   listen(session: Session, hearer: Hearer): Session | Promise<Session> {
     const live = this.#up.get(session.id);
-    return live ? this.#add(live, hearer) : this.#goLive(session).then((gone) => this.#add(gone, hearer));
+    return live ? this.add(live, hearer) : this.keep(session).then((kept) => this.add(kept, hearer));
   }
 
-  #add(live: Live, hearer: Hearer): Session {
+  /** The same where the live session is at hand. */
+  add(live: Live, hearer: Hearer): Session {
     live.idleSince = undefined;
     // `concat` makes room for as many as there are; a spread would for sixteen more.
     live.session.hearers = live.session.hearers.concat(hearer);
@@ -198,87 +200,14 @@ export class Sessions {
     return live.session;
   }
 
-  /**
-   * Lets `hearer` hear for the client, and this node's lease hold it in its rooms meanwhile.
-   * @param held where the lease holds it already
-   */
-  async attach(session: Session, hearer: Hearer, held: ReadonlyMap<string, HeardRoom> = new Map()): Promise<Session> {
-    const live = await this.#goLive(session);
-    this.#add(live, hearer);
-    clearTimeout(live.grace);
-    const isFirst = live.holds === 0 && live.grace === undefined;
-    live.grace = undefined;
-    live.holds += 1;
-    try {
-      if (isFirst) {
-        await this.parted(session.id);
-        const others = [...live.session.rooms].filter(([room, heard]) => held.get(room) !== heard);
-        await this.options.hold(live.session, new Map(others));
-      }
-    } catch (error) {
-      this.detach(live.session, hearer, { held: true, clean: true });
-      throw error;
-    }
-    return live.session;
-  }
-
-  /** @param clean the client said that it goes; otherwise it may be back within the grace */
-  detach(session: Session, hearer: Hearer, { held, clean }: { held: boolean; clean: boolean }): void {
-    const live = this.#up.get(session.id);
-    if (!session.hearers.includes(hearer)) return;
+  /** `hearer` hears no longer. @returns the live session that it heard for; undefined when it did not */
+  unlisten(session: Session, hearer: Hearer): Live | undefined {
+    if (!session.hearers.includes(hearer)) return undefined;
     session.hearers = session.hearers.filter((other) => other !== hearer);
-    if (live?.session !== session) return;
+    const live = this.#up.get(session.id);
+    if (live?.session !== session) return undefined;
     if (session.hearers.length === 0) live.idleSince = performance.now();
-    if (!held) return;
-    live.holds -= 1;
-    if (live.holds > 0 || this.#closed) return;
-    const letGo = (): void => {
-      live.grace = undefined;
-      void this.part(session);
-    };
-    if (clean || this.options.reconnectGrace === 0) letGo();
-    else live.grace = setTimeout(letGo, this.options.reconnectGrace);
-  }
-
-  /** Resolves when the client's going, that is under way here, is over in the store; undefined when none is. */
-  parted(id: string): Promise<void> | undefined {
-    return this.#leaving.get(id);
-  }
-
-  /** The node's lease holds the client no longer; tried again with every round of leases until it is done. */
-  async part(session: Session): Promise<void> {
-    const { id } = session;
-    const left = new Map<string, Departure>();
-    const leaving = (this.#leaving.get(id) ?? Promise.resolve()).then(() => this.#part(session, left));
-    this.#leaving.set(id, leaving);
-    await leaving;
-    if (this.#leaving.get(id) === leaving) this.#leaving.delete(id);
-    try {
-      await this.options.left(left);
-    } catch (error) {
-      this.options.logger.warn({ err: error, client: id }, 'who left a room could not be told to its hooks');
-    }
-  }
-
-  /** Never rejects. */
-  async #part(session: Session, left: Map<string, Departure>): Promise<void> {
-    this.#parting.delete(session.id);
-    try {
-      // It may be back, or may yet come back.
-      const live = this.#up.get(session.id);
-      if (!live || (live.holds === 0 && !live.grace)) await this.options.letGo(session, left);
-    } catch (error) {
-      this.#parting.set(session.id, session);
-      this.options.logger.warn({ err: error, client: session.id }, 'a client could not be let go yet');
-    }
-  }
-
-  async partAgain(): Promise<void> {
-    for (const session of [...this.#parting.values()]) {
-      void this.part(session);
-      // For its hooks nobody waits here: the leases are to be renewed.
-      await this.parted(session.id);
-    }
+    return live;
   }
 
   /** Whoever began to wait for its turn then has waited so long that what is known of its client may be past. */
@@ -300,30 +229,17 @@ export class Sessions {
       return known !== undefined && cameInAt(known, heard);
     };
     const added = new Map([...session.rooms].filter(([room, heard]) => !isAsBefore(room, heard)));
-    if (added.size > 0 && this.isHeld(session.id)) await this.options.hold(session, added);
+    if (added.size > 0 && (this.#up.get(session.id)?.holds ?? 0) > 0) await this.options.hold(session, added);
   }
 
   close(): void {
-    this.#closed = true;
     clearInterval(this.#timer);
     for (const live of this.#up.values()) {
-      clearTimeout(live.grace);
       for (const hearer of live.session.hearers) hearer.close('the server is shutting down');
       this.#letGo(live);
     }
     this.#up.clear();
     this.#coming.clear();
-  }
-
-  #goLive(session: Session): Promise<Live> {
-    const { id } = session;
-    const up = this.#up.get(id);
-    if (up) return Promise.resolve(up);
-    const known = this.#coming.get(id);
-    if (known) return known;
-    const coming = this.#bringUp(session).finally(() => this.#coming.delete(id));
-    this.#coming.set(id, coming);
-    return coming;
   }
 
   async #bringUp(session: Session): Promise<Live> {

@@ -50,7 +50,7 @@ export class Attachment {
       return await this.#attach(loaded, new Map(rooms), wishes);
     } catch (error) {
       // Nobody will ever end what has not begun.
-      void this.chat.sessions.part(loaded);
+      void this.chat.holding.part(loaded);
       throw error;
     }
   }
@@ -65,7 +65,7 @@ export class Attachment {
     const client = new Client(chat, session, this.participant.peerOf(session.id), rates);
     const listener = { session, client, echo: echo ?? chat.settings.echo };
     const pusher = new Pusher(chat, link, listener, presence);
-    await chat.sessions.attach(session, pusher, held);
+    await chat.holding.attach(session, pusher, held);
     // Only now: who becomes what it is already shall not leave its rooms in between.
     this.#release(true);
     this.#client = client;
@@ -98,6 +98,6 @@ export class Attachment {
     this.#client = undefined;
     this.#pusher = undefined;
     pusher.stop();
-    this.chat.sessions.detach(client.session, pusher, { held: true, clean });
+    this.chat.holding.detach(client.session, pusher, clean);
   }
 }

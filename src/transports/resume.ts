@@ -46,7 +46,7 @@ export async function findResumed(
     return { session, places, cursor, held };
   } catch (error) {
     // It has come into some, and nobody will be there to let go of it.
-    void chat.sessions.part(session);
+    void chat.holding.part(session);
     throw error;
   }
 }

@@ -136,11 +136,11 @@ export async function listen(
   const { echo = false, presence = false, places = new Map<Topic, EntryId>(), link = new KeptLink() } = options;
   const live = await chat.sessions.live(person.session);
   const pusher = new Pusher(chat, link, { session: live, client: person, echo }, presence);
-  await chat.sessions.attach(live, pusher);
+  await chat.holding.attach(live, pusher);
   await pusher.start(places);
   const stop = (clean = true): void => {
     pusher.stop();
-    chat.sessions.detach(live, pusher, { held: true, clean });
+    chat.holding.detach(live, pusher, clean);
   };
   return { link, pusher, stop };
 }

@@ -31,7 +31,7 @@ async function two(settings: { readonly roomsPerClient?: number } = {}): Promise
   const [here, there] = [await start(), await start()];
   const ann = await person(here);
   const hears = hearer();
-  await here.sessions.attach(ann.session, hears);
+  await here.holding.attach(ann.session, hears);
   return { store, here, there, ann, hearer: hears };
 }
 
@@ -150,7 +150,7 @@ describe('where the store goes away in the middle of it', () => {
     const given = await two();
     const { store, here, there, ann } = given;
     const bob = await person(here);
-    await here.sessions.attach(bob.session, hearer());
+    await here.holding.attach(bob.session, hearer());
     await join(here, ann, 'kitchen');
     await join(here, bob, 'kitchen');
     jest.spyOn(store, 'leave').mockImplementationOnce(away);
@@ -172,11 +172,11 @@ describe('where the store goes away in the middle of it', () => {
     const chat = await startChat({ store, middleware: [{ name: 'told', leave }], leaseEvery: 1e9 });
     const ann = await person(chat);
     const hears = hearer();
-    await chat.sessions.attach(ann.session, hears);
+    await chat.holding.attach(ann.session, hears);
     await join(chat, ann, 'kitchen');
     const release = store.release.bind(store);
     jest.spyOn(store, 'release').mockImplementationOnce(release).mockImplementationOnce(away);
-    chat.sessions.detach(ann.session, hears, { held: true, clean: true });
+    chat.holding.detach(ann.session, hears, true);
     await eventually(() => told.length === 1);
     await chat.leases.round();
     await eventually(() => told.length === 2);
@@ -226,7 +226,7 @@ describe('where others come in between', () => {
       return write(...asked);
     });
     const session = await here.welcome('new', peer('socket'));
-    await here.sessions.attach(session, hearer());
+    await here.holding.attach(session, hearer());
     expect(await said(given, session, 'defaultRoom')).toEqual(nowhere);
   });
 
@@ -269,7 +269,7 @@ describe('where others come in between', () => {
     const { store, here, there, ann } = given;
     const late = await elsewhere(given);
     await here.rooms.changeRoom(ann, 'kitchen');
-    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    here.holding.detach(ann.session, given.hearer, true);
     await eventually(async () => (await store.membership('kitchen', ann.session.id)) === undefined);
     await join(there, late, 'kitchen', true);
     expect((await store.client(ann.session.id))!.room).toBeNull();
@@ -287,7 +287,7 @@ describe('where others come in between', () => {
     const here = await startChat({ store, middleware: [{ name: 'sticky', leave }] });
     chats.push(here, await startChat({ store }));
     const ann = await person(here);
-    await here.sessions.attach(ann.session, hearer());
+    await here.holding.attach(ann.session, hearer());
     await join(here, ann, 'kitchen', true);
     await expect(here.rooms.changeRoom(ann, 'kitchen')).rejects.toThrow('stay');
     await eventually(() => !ann.session.rooms.has('defaultRoom'));
@@ -313,12 +313,12 @@ describe('where others come in between', () => {
     let back: Promise<Session> | undefined;
     const released = jest.spyOn(store, 'release').mockImplementation(async (...asked) => {
       if (asked[0] === 'a') {
-        back = here.sessions.attach(ann.session, hearer());
+        back = here.holding.attach(ann.session, hearer());
         for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
       }
       return release(...asked);
     });
-    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    here.holding.detach(ann.session, given.hearer, true);
     await eventually(() => back !== undefined);
     await back;
     await Promise.all(released.mock.results.map(({ value }) => value as Promise<unknown>));
@@ -334,10 +334,10 @@ describe('where others come in between', () => {
     await join(here, ann, 'kitchen');
     const held = new Map(ann.session.rooms);
     for (const [room, heard] of held) await here.memberships.rejoin(ann, room, heard);
-    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
-    await here.sessions.parted(ann.session.id);
+    here.holding.detach(ann.session, given.hearer, true);
+    await here.holding.parted(ann.session.id);
     expect(await store.membership('kitchen', ann.session.id)).toBeUndefined();
-    await here.sessions.attach(ann.session, hearer(), held);
+    await here.holding.attach(ann.session, hearer(), held);
     expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
   });
 
@@ -351,9 +351,9 @@ describe('where others come in between', () => {
       await release(...asked);
       throw new ChatError('outcome_unknown');
     });
-    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
-    await here.sessions.parted(ann.session.id);
-    await here.sessions.attach(ann.session, hearer(), held);
+    here.holding.detach(ann.session, given.hearer, true);
+    await here.holding.parted(ann.session.id);
+    await here.holding.attach(ann.session, hearer(), held);
     expect(await said(given, ann.session, 'defaultRoom')).toEqual(everywhere);
     expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
   });
@@ -361,12 +361,12 @@ describe('where others come in between', () => {
   test('who comes back into its rooms comes in once', async () => {
     const given = await two();
     const { store, here, ann } = given;
-    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    here.holding.detach(ann.session, given.hearer, true);
     await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
     const joins = jest.spyOn(store, 'join');
     const held = new Map(ann.session.rooms);
     for (const [room, heard] of held) await here.memberships.rejoin(ann, room, heard);
-    await here.sessions.attach(ann.session, hearer(), held);
+    await here.holding.attach(ann.session, hearer(), held);
     expect(joins).toHaveBeenCalledTimes(1);
     expect(await said(given, ann.session, 'defaultRoom')).toEqual(everywhere);
   });
@@ -374,7 +374,7 @@ describe('where others come in between', () => {
   test('who is refused as it resumes is let go of again', async () => {
     const given = await two();
     const { store, here, ann } = given;
-    here.sessions.detach(ann.session, given.hearer, { held: true, clean: true });
+    here.holding.detach(ann.session, given.hearer, true);
     await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
     const cookie = { id: ann.session.id, issuedAt: Date.now() };
     const resuming = findResumed(here, { after: { nowhere: 'rubbish' } }, cookie, () => peer('socket'));
@@ -389,11 +389,11 @@ describe('where others come in between', () => {
     const chat = await startChat({ store, middleware: [{ name: 'slow', leave: () => slow }] });
     const ann = await person(chat);
     const first = hearer();
-    await chat.sessions.attach(ann.session, first);
-    chat.sessions.detach(ann.session, first, { held: true, clean: true });
+    await chat.holding.attach(ann.session, first);
+    chat.holding.detach(ann.session, first, true);
     await eventually(async () => (await store.membership('defaultRoom', ann.session.id)) === undefined);
     await chat.leases.round();
-    await chat.sessions.attach(ann.session, hearer());
+    await chat.holding.attach(ann.session, hearer());
     expect(await said({ store }, ann.session, 'defaultRoom')).toEqual(everywhere);
     goOn();
   });

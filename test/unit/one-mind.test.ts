@@ -108,7 +108,7 @@ class Walk {
     const sessions: Session[] = [];
     for (const chat of chats.slice(0, 2)) {
       const { session } = personOf(chat, (await chat.sessions.load(ann.session.id))!);
-      sessions.push(await chat.sessions.attach(session, hearer()));
+      sessions.push(await chat.holding.attach(session, hearer()));
     }
     return new Walk(random, store, chats, sessions);
   }

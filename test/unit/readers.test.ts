@@ -481,7 +481,7 @@ describe('who is put out of a room while a read for it waits', () => {
     expect((await coming).heard.map(({ json }) => (JSON.parse(json) as { message: unknown }).message)).toEqual([
       'yours',
     ]);
-    chat.sessions.detach(live, feed, { held: false, clean: true });
+    chat.sessions.unlisten(live, feed);
     feed.close();
   });
 
@@ -550,7 +550,7 @@ describe('who leaves a room and comes back while its log is being looked for', (
     await eventually(() => feed.places.has(roomTopic('kitchen')));
     const { messages } = await readAll(feed);
     expect(messages.map(({ message }) => message)).toEqual(['welcome back']);
-    chat.sessions.detach(session, feed, { held: false, clean: true });
+    chat.sessions.unlisten(session, feed);
     feed.close();
   });
 });
@@ -567,7 +567,7 @@ test('who comes in again hears who comes and goes there again', async () => {
   await eventually(() => feed.places.has(presenceTopic('defaultRoom')));
   await chat.rooms.leave(ann, 'defaultRoom');
   await eventually(async () => (await feed.next(10)).heard.some(({ entry }) => entry.isPresence));
-  chat.sessions.detach(live, feed, { held: false, clean: true });
+  chat.sessions.unlisten(live, feed);
   feed.close();
 });
 
@@ -595,7 +595,7 @@ describe('what is said to a client alone, in whose log there was nothing', () =>
     const bob = await person(chat);
     const link = new KeptLink();
     const pusher = new Pusher(chat, link, { session: bob.session, client: bob, echo: false }, false);
-    await chat.sessions.attach(bob.session, pusher);
+    await chat.holding.attach(bob.session, pusher);
     await chat.tell(bob.session.id, 'after that');
     await pusher.start(new Map([[bob.session.topic, '5-3']]));
     await eventually(() => link.heard.length > 0);

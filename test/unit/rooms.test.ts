@@ -29,7 +29,7 @@ describe('a client that is put into a room', () => {
   test('is held there by this node when it is connected here, and only then', async () => {
     const chat = await startChat();
     const [ann, bob] = [await person(chat, 'web'), await person(chat, 'web')];
-    await chat.sessions.attach(ann.session, hearer());
+    await chat.holding.attach(ann.session, hearer());
     const join = jest.spyOn(chat.store, 'join');
     for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
     const nodes = join.mock.calls.map(([{ holders }]) => holders.filter((holder) => 'node' in holder));
@@ -110,7 +110,7 @@ describe('a client that is put out of a room while it comes in', () => {
   test.each(ways)('stays out, and is told: by %s', async (_way, come) => {
     const chats = await two();
     const ann = await person(chats.here);
-    await chats.here.sessions.attach(ann.session, hearer());
+    await chats.here.holding.attach(ann.session, hearer());
     chats.store.after = () => chats.there.rooms.removeMember(ann.session.id, 'kitchen');
     await expect(come(chats.here, ann)).rejects.toMatchObject({ code: 'not_in_room' });
     await isOut(chats, ann.session, 'kitchen');
@@ -266,20 +266,20 @@ describe('a node holds a client in its rooms', () => {
     const chat = await startChat();
     const ann = await person(chat);
     const [one, other, poll] = [hearer(), hearer(), hearer()];
-    const session = await chat.sessions.attach(ann.session, one);
-    await chat.sessions.attach(session, other);
+    const session = await chat.holding.attach(ann.session, one);
+    await chat.holding.attach(session, other);
     await chat.sessions.listen(session, poll);
     const release = jest.spyOn(chat.store, 'release');
-    chat.sessions.detach(session, poll, { held: false, clean: true });
-    chat.sessions.detach(session, one, { held: true, clean: true });
-    expect(chat.sessions.isHeld(session.id)).toBe(true);
+    chat.sessions.unlisten(session, poll);
+    chat.holding.detach(session, one, true);
+    expect(chat.holding.isHeld(session.id)).toBe(true);
     await new Promise(setImmediate);
     expect(release).not.toHaveBeenCalled();
-    chat.sessions.detach(session, other, { held: true, clean: true });
-    expect(chat.sessions.isHeld(session.id)).toBe(false);
+    chat.holding.detach(session, other, true);
+    expect(chat.holding.isHeld(session.id)).toBe(false);
     await eventually(async () => (await members(chat, 'defaultRoom')).length === 0);
     // Who has gone already goes no second time.
-    chat.sessions.detach(session, other, { held: true, clean: true });
+    chat.holding.detach(session, other, true);
     expect(release).toHaveBeenCalledTimes(1);
   });
 
@@ -287,19 +287,19 @@ describe('a node holds a client in its rooms', () => {
     const chat = await startChat({ settings: { reconnectGrace: 60_000 } });
     const [ann, bob] = [await person(chat), await person(chat)];
     const [anns, bobs] = [hearer(), hearer()];
-    await chat.sessions.attach(ann.session, anns);
-    await chat.sessions.attach(bob.session, bobs);
-    chat.sessions.detach(ann.session, anns, { held: true, clean: false });
-    chat.sessions.detach(bob.session, bobs, { held: true, clean: true });
+    await chat.holding.attach(ann.session, anns);
+    await chat.holding.attach(bob.session, bobs);
+    chat.holding.detach(ann.session, anns, false);
+    chat.holding.detach(bob.session, bobs, true);
     await eventually(async () => !(await members(chat, 'defaultRoom')).includes(bob.session.id));
     expect(await members(chat, 'defaultRoom')).toEqual([ann.session.id]);
-    expect(chat.sessions.held()).toEqual([ann.session]);
+    expect(chat.holding.held()).toEqual([ann.session]);
 
     const abrupt = await startChat({ settings: { reconnectGrace: 0 } });
     const cat = await person(abrupt);
     const cats = hearer();
-    await abrupt.sessions.attach(cat.session, cats);
-    abrupt.sessions.detach(cat.session, cats, { held: true, clean: false });
+    await abrupt.holding.attach(cat.session, cats);
+    abrupt.holding.detach(cat.session, cats, false);
     await eventually(async () => (await members(abrupt, 'defaultRoom')).length === 0);
   });
 });
@@ -309,7 +309,7 @@ describe('a live session', () => {
     const store = new MemoryStore(limits);
     const chat = await startChat({ store });
     const ann = await person(chat);
-    await chat.sessions.attach(ann.session, hearer());
+    await chat.holding.attach(ann.session, hearer());
     const reads = jest.spyOn(store, 'client');
     await chat.rooms.join(ann, 'kitchen', { listening: false });
     await chat.rooms.leave(ann, 'kitchen');

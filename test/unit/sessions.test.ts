@@ -108,7 +108,7 @@ async function kept(): Promise<Kept> {
   const hearer = new KnownRooms();
   for (const room of ['kitchen', 'attic']) await chat.rooms.join(who, room, { listening: false });
   await chat.setAttributes(session, new Map([['auth', 'true']]));
-  await chat.sessions.attach(session, hearer);
+  await chat.holding.attach(session, hearer);
   for (const room of session.rooms.keys()) hearer.rooms.add(room);
   return { chat, store, session, who, hearer };
 }
@@ -250,7 +250,7 @@ describe('a change elsewhere is heard of', () => {
     const store = new SteppedStore(limits);
     const chat = await startChat({ store, checkEvery: 20 });
     const { session } = await person(chat);
-    await chat.sessions.attach(session, new KnownRooms());
+    await chat.holding.attach(session, new KnownRooms());
     const failing = jest.spyOn(store, 'client').mockRejectedValueOnce(new Error('away'));
     await store.elsewhere(session.id, { attributes: new Map([['auth', 'true']]) });
     expect(failing).toHaveBeenCalledTimes(1);

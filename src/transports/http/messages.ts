@@ -252,7 +252,7 @@ class WaitingPoll implements Parked, Sleeper {
     this.#over = true;
     const { feed, who, options } = this.answer;
     options.parking.leave(this);
-    who.client.chat.sessions.detach(this.session, feed, { held: false, clean: true });
+    who.client.chat.sessions.unlisten(this.session, feed);
     feed.sleeper = undefined;
     feed.close();
     return true;

@@ -66,7 +66,7 @@ export class Streams {
     try {
       session = await chat.sessions.live(who.client.session);
       feed = await reading.open(session, places, true);
-      await chat.sessions.attach(session, feed);
+      await chat.holding.attach(session, feed);
     } catch (error) {
       feed?.close();
       this.#leave(id);
@@ -186,7 +186,7 @@ class Stream implements Watched, Sleeper {
     this.#over = true;
     this.slow.remove(this);
     this.feed.sleeper = undefined;
-    chat.sessions.detach(this.session, this.feed, { held: true, clean: false });
+    chat.holding.detach(this.session, this.feed, false);
     this.feed.close();
     this.#save();
   }
