@@ -29,6 +29,9 @@ export interface RoomsOptions {
  */
 export type Making = () => () => void;
 
+/** The store says so. */
+const NOTHING_DONE: ReadonlySet<string> = new Set(['store_unavailable', 'store_full']);
+
 export class Rooms {
   constructor(
     readonly memberships: Memberships,
@@ -136,7 +139,7 @@ export class Rooms {
     // Both were under way at once: what others have written in between, the attempt may have taken the place of.
     const alone = note.status === 'fulfilled' && note.value.isNext ? attempt : undefined;
     if (entry.status === 'rejected') {
-      const isUnchanged = asChatError(entry.reason).code === 'store_unavailable' && note.status === 'fulfilled';
+      const isUnchanged = NOTHING_DONE.has(asChatError(entry.reason).code) && note.status === 'fulfilled';
       if (isUnchanged) await this.memberships.settle(session, room, known, alone);
       throw entry.reason;
     }

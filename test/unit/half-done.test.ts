@@ -71,6 +71,14 @@ describe('where the store goes away in the middle of it', () => {
     expect(await said(given, ann.session, 'kitchen')).toEqual(everywhere);
   });
 
+  test('one that a full store refuses leaves nothing of it in the record', async () => {
+    const given = await two();
+    jest.spyOn(given.store, 'join').mockRejectedValueOnce(new ChatError('store_full'));
+    expect(await codeOf(join(given.here, given.ann, 'kitchen'))).toBe('store_full');
+    expect(await said(given, given.ann.session, 'kitchen')).toEqual(nowhere);
+    expect(await codeOf(join(given.here, given.ann, 'kitchen'))).toBe('ok');
+  });
+
   test('one of which no record could be told is undone', async () => {
     const given = await two();
     const { store, here, ann } = given;
