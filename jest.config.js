@@ -24,7 +24,7 @@ const project = (displayName, more = {}) => ({
 
 module.exports = {
   // More than there are cores: half of the time a test of sockets, leases and browsers waits.
-  maxWorkers: Math.ceil(availableParallelism() * 1.5),
+  maxWorkers: availableParallelism() * 2,
   testSequencer: '<rootDir>/test/support/longest-first.cjs',
   // Jest knows no timeout of a project's own: this is for the slowest, those that start processes and break them.
   testTimeout: 60_000,

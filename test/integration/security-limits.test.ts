@@ -271,9 +271,11 @@ describe('behind a proxy an address is what the proxy says of it, and', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
+    const asking: http.ClientRequest[] = [];
     const ask = async (path: string, address: string): Promise<IncomingMessage> => {
       const asked = http.get({ port, host: '127.0.0.1', path, agent: false, ...from(address) });
       const [response] = (await once(asked, 'response')) as [IncomingMessage];
+      asking.push(asked);
       return response.on('error', () => undefined);
     };
     try {
@@ -285,6 +287,8 @@ describe('behind a proxy an address is what the proxy says of it, and', () => {
       small.on('data', (chunk: Buffer) => (read += chunk.length));
       await eventually(() => read === 1_000_000);
     } finally {
+      // Who does not read does not see that the server has gone.
+      for (const asked of asking) asked.destroy();
       server.closeAllConnections();
       server.close();
     }
