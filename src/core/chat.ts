@@ -167,6 +167,7 @@ export class Chat {
 
   async close(): Promise<void> {
     await this.leases.close();
+    // First, as whoever hears something here is ended with its session, and keeps its rooms for another node.
     this.holding.close();
     this.sessions.close();
     this.tails.close();

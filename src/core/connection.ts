@@ -57,7 +57,7 @@ export interface ChatConnection {
 export interface Participant {
   readonly session: Session;
   readonly peer: Peer;
-  /** Made when it is looked at: most clients never meet a hook. */
+  /** A `Client` makes it when it is looked at: most never meet a hook. */
   readonly connection: ChatConnection;
 }
 

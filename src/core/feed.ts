@@ -84,7 +84,10 @@ export class Feed implements Hearer {
   readonly #presence: boolean;
   readonly #follow: boolean;
 
-  /** @param options.follow stay at the logs' live ends, and be woken; otherwise the logs are read once */
+  /**
+   * @param options.follow stay at the logs' live ends, and be woken; otherwise the logs are read once. Of a client's own log
+   * in which there is nothing yet, a session tells those who hear for it: see `Sessions.listen`
+   */
   constructor(
     readonly chat: Chat,
     readonly listener: Listener,
@@ -150,6 +153,7 @@ export class Feed implements Hearer {
   }
 
   roomRemoved(room: string): void {
+    if (!this.#open) return;
     for (const topic of [roomTopic(room), presenceTopic(room)]) {
       this.#arrivals?.cancel(topic);
       for (const track of this.#tracks) if (track.topic === topic) this.#letGo(track);
@@ -160,8 +164,8 @@ export class Feed implements Hearer {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    // They are still where it stands: whoever it ended for is told that.
     for (const track of this.#tracks) this.#letGo(track);
-    this.#tracks = NOWHERE;
     this.wake();
   }
 

@@ -48,7 +48,6 @@ export class Followed implements Follower {
   async look(): Promise<void> {
     const { state } = await this.options.store.read(this.topic, BEGINNING, 0);
     if (state) this.begin();
-    // An announcement may have come first, and have started the tail already.
     this.tail?.start(state?.last ?? BEGINNING);
   }
 

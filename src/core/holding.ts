@@ -27,13 +27,13 @@ export class Holding {
   constructor(readonly options: HoldingOptions) {}
 
   isHeld(id: string): boolean {
-    return (this.options.sessions.kept(id)?.holds ?? 0) > 0;
+    return this.options.sessions.kept(id)?.isHeld === true;
   }
 
   /** Every session that this node's lease holds in its rooms. */
   held(): Session[] {
     const sessions: Session[] = [];
-    for (const { session, holds, grace } of this.options.sessions.all()) if (holds > 0 || grace) sessions.push(session);
+    for (const live of this.options.sessions.all()) if (live.isHeld || live.grace) sessions.push(live.session);
     return sessions;
   }
 
@@ -46,7 +46,7 @@ export class Holding {
     const live = await sessions.keep(session);
     sessions.add(live, hearer);
     clearTimeout(live.grace);
-    const isFirst = live.holds === 0 && live.grace === undefined;
+    const isFirst = !live.isHeld && live.grace === undefined;
     live.grace = undefined;
     live.holds += 1;
     try {
@@ -67,7 +67,7 @@ export class Holding {
     const live = this.options.sessions.unlisten(session, hearer);
     if (!live) return;
     live.holds -= 1;
-    if (live.holds > 0 || this.#closed) return;
+    if (live.isHeld || this.#closed) return;
     const letGo = (): void => {
       live.grace = undefined;
       void this.part(session);
@@ -102,7 +102,7 @@ export class Holding {
     try {
       // It may be back, or may yet come back.
       const live = this.options.sessions.kept(session.id);
-      if (!live || (live.holds === 0 && !live.grace)) await this.options.letGo(session, left);
+      if (!live || (!live.isHeld && !live.grace)) await this.options.letGo(session, left);
     } catch (error) {
       this.#parting.set(session.id, session);
       this.options.logger.warn({ err: error, client: session.id }, 'a client could not be let go yet');

@@ -29,6 +29,9 @@ export interface Start {
   readonly loss: Loss | undefined;
 }
 
+/** ms after which a log that could not be read is read again, at least. */
+const RETRY = 500;
+
 class PushReader implements Reader {
   seat = -1;
   #place: EntryId;
@@ -38,6 +41,7 @@ class PushReader implements Reader {
   /** The room was left, or the link is gone. */
   #over = false;
   #again = false;
+  #retrying = false;
 
   constructor(
     readonly tail: Tail,
@@ -101,7 +105,8 @@ class PushReader implements Reader {
       }
       this.#again = true;
     } catch (error) {
-      // The place stays: the next wake-up, at the latest the next look at the log's end, tries again.
+      // The place stays, and the tail knows already what could not be read here: nobody else would wake us for it.
+      this.#retry();
       this.pusher.chat.logger.debug({ err: error, topic: this.tail.topic }, 'a log could not be read for a link');
     } finally {
       this.#busy = false;
@@ -110,6 +115,16 @@ class PushReader implements Reader {
       this.#again = false;
       this.wake();
     }
+  }
+
+  #retry(): void {
+    if (this.#retrying) return;
+    this.#retrying = true;
+    const retry = (): void => {
+      this.#retrying = false;
+      this.wake();
+    };
+    setTimeout(retry, RETRY * (1 + Math.random())).unref();
   }
 
   /** Moves on, telling what is lost first. False when the store has nothing and nothing to tell. */

@@ -18,6 +18,10 @@ export class Live implements Watcher {
   /** By the steady clock; undefined while anything hears. */
   idleSince: number | undefined = performance.now();
 
+  get isHeld(): boolean {
+    return this.holds > 0;
+  }
+
   constructor(
     readonly session: Session,
     readonly catchUp: (session: Session) => void,
@@ -229,7 +233,7 @@ export class Sessions {
       return known !== undefined && cameInAt(known, heard);
     };
     const added = new Map([...session.rooms].filter(([room, heard]) => !isAsBefore(room, heard)));
-    if (added.size > 0 && (this.#up.get(session.id)?.holds ?? 0) > 0) await this.options.hold(session, added);
+    if (added.size > 0 && this.#up.get(session.id)?.isHeld) await this.options.hold(session, added);
   }
 
   close(): void {

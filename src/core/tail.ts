@@ -99,6 +99,8 @@ export class Tail {
   /** @param last what the log ended with once it was followed: what the ring does not know of is found by the chain */
   start(last: EntryId): void {
     if (this.#last === BEGINNING) this.#restart(last);
+    // An announcement came first, or another look that knew less.
+    else if (last !== this.#last) this.check();
   }
 
   /**

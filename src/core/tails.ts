@@ -1,5 +1,6 @@
 /** The tails of this node: one per log that somebody follows here, kept warm a while after the last reader went. */
 import { BEGINNING } from '../protocol/entry-id';
+import { ChatError } from '../protocol/errors';
 import { topicSubject, type Topic } from './entry';
 import { Followed, type Watcher } from './followed';
 import type { Reader, Tail, TailOptions } from './tail';
@@ -26,6 +27,7 @@ export class Tails {
   readonly #followed = new Map<Topic, Followed>();
   readonly #timer: NodeJS.Timeout;
   readonly #lingerMs: number;
+  #closed = false;
 
   constructor(readonly options: TailsOptions) {
     this.#lingerMs = options.lingerMs ?? 30_000;
@@ -64,14 +66,8 @@ export class Tails {
   /** The tail, followed, and kept until `release`. Rejects with a ChatError when the store is away. */
   async acquire(topic: Topic): Promise<Tail> {
     const followed = this.#use(topic);
-    if (followed.isSilent) {
-      followed.ready = followed.look().finally(() => {
-        followed.ready = undefined;
-      });
-    }
-    const tail = followed.begin();
     await this.#settled(followed);
-    return tail;
+    return followed.begin();
   }
 
   release(tail: Tail, reader?: Reader): void {
@@ -123,12 +119,15 @@ export class Tails {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
     for (const followed of this.#followed.values()) this.options.store.unfollow(followed.topic, followed);
     this.#followed.clear();
   }
 
   #use(topic: Topic): Followed {
+    // Nobody would end it any more.
+    if (this.#closed) throw new ChatError('shutting_down', '', 1);
     let followed = this.#followed.get(topic);
     if (!followed) {
       followed = new Followed(topic, this.options);

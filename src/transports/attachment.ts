@@ -83,8 +83,9 @@ export class Attachment {
 
   /** Where it goes on when it comes back without a cursor. A peer that left something untaken hears it all once more. */
   #keepPlaces(): void {
-    if (!this.current || this.link.unsent > 0) return;
-    const { client, pusher } = this.current;
+    const { current } = this;
+    if (!current || this.link.unsent > 0) return;
+    const { client, pusher } = current;
     const { places } = pusher;
     if (places.size === 0) return;
     this.chat.sessions.write(client.session, { places }).catch((error: unknown) => {
@@ -93,8 +94,9 @@ export class Attachment {
   }
 
   #release(clean: boolean): void {
-    if (!this.current) return;
-    const { client, pusher } = this.current;
+    const { current } = this;
+    if (!current) return;
+    const { client, pusher } = current;
     this.#client = undefined;
     this.#pusher = undefined;
     pusher.stop();

@@ -89,6 +89,9 @@ function afterReading(work: () => void): void {
   setImmediate(() => setImmediate(work));
 }
 
+/** Most sockets set none. */
+const NONE_SET = new StickyParams();
+
 const ANSWERED = Symbol('answered');
 const UNREADABLE: SocketRequest = { event: '', params: {}, messageId: undefined, echoed: {} };
 
@@ -130,10 +133,9 @@ export class Conversation<Api> {
     this.#attachment.drained();
   }
 
-  /** Made when they are looked at: most sockets set none. */
+  /** To be looked at; what changes them goes by `receive`. */
   get sticky(): StickyParams {
-    this.#sticky ??= new StickyParams();
-    return this.#sticky;
+    return this.#sticky ?? NONE_SET;
   }
 
   /** The client's id; undefined before it is welcome. */
@@ -287,8 +289,7 @@ export class Conversation<Api> {
   }
 
   #verb(request: SocketRequest, respond: Respond, bytes: number): void {
-    // So are all the verbs about them called.
-    const sticky = request.event.startsWith('param') ? this.sticky.act(request) : undefined;
+    const sticky = this.#actOnSticky(request);
     this.#turns.add(async () => {
       if (this.#over) return;
       try {
@@ -299,6 +300,13 @@ export class Conversation<Api> {
         respond(this.peer.dialect.errorOf(this.#refused(error), request));
       }
     }, bytes);
+  }
+
+  #actOnSticky(request: SocketRequest): (() => unknown) | undefined {
+    // So are all the verbs about them called.
+    if (!request.event.startsWith('param')) return undefined;
+    this.#sticky ??= new StickyParams();
+    return this.#sticky.act(request);
   }
 
   #perform(request: SocketRequest, respond: Respond): unknown {

@@ -32,11 +32,11 @@ const dialect: Dialect = {
 /** ms for a close frame to arrive at a peer that may read nothing any more. */
 const COURTESY = 1000;
 
-const NO_LISTENERS = Object.freeze({});
+const NO_LISTENERS = Object.freeze(Object.create(null) as object);
 
 /**
- * ws' own object, which tells its peer what it has to say: a table of listeners would be there for every socket. So
- * `on` and its like throw here.
+ * ws' own object, which tells its peer what it has to say: a table of listeners would be there for every socket. Whoever
+ * would listen to it by `on` would hear nothing, so that throws.
  */
 export class PeerSocket extends WebSocket {
   peer: WebSocketPeer<unknown> | undefined;

@@ -4,7 +4,7 @@ import type { Follower } from '../../src/core/store';
 import { MemoryStore } from '../../src/store/memory-store';
 
 export class OverheardStore extends MemoryStore {
-  readonly #overhearing = new WeakMap<Follower, Follower>();
+  readonly #overhearing = new WeakMap<Follower, Map<Topic, Follower>>();
 
   /** What the follower is told in another way than as it is. */
   protected overheard(_follower: Follower): Partial<Follower> {
@@ -18,12 +18,13 @@ export class OverheardStore extends MemoryStore {
       changed: (version) => follower.changed(version),
       ...this.overheard(follower),
     };
-    this.#overhearing.set(follower, overhearing);
+    const others = this.#overhearing.get(follower) ?? [];
+    this.#overhearing.set(follower, new Map([...others, [topic, overhearing]]));
     return super.follow(topic, overhearing);
   }
 
   override unfollow(topic: Topic, follower: Follower): void {
-    const overhearing = this.#overhearing.get(follower);
+    const overhearing = this.#overhearing.get(follower)?.get(topic);
     if (overhearing) super.unfollow(topic, overhearing);
   }
 }

@@ -5,8 +5,6 @@ import type { EntryId } from '../../src/protocol/entry-id';
 import { cursorOf, placesOf } from '../../src/core/cursors';
 import type { Chat } from '../../src/core/chat';
 import type { ChatMiddleware } from '../../src/core/middleware';
-import { Pusher } from '../../src/core/push';
-import { ChatError } from '../../src/protocol/errors';
 import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 import { randomFrom, seedOfRun } from '../support/random';
@@ -569,89 +567,4 @@ test('who comes in again hears who comes and goes there again', async () => {
   await eventually(async () => (await feed.next(10)).heard.some(({ entry }) => entry.isPresence));
   chat.sessions.unlisten(live, feed);
   feed.close();
-});
-
-describe('what is said to a client alone, in whose log there was nothing', () => {
-  test('is heard by each of its links, and by a feed that looked before and hears since', async () => {
-    const chat = await startChat();
-    const bob = await person(chat);
-    const [one, other] = [await listen(chat, bob), await listen(chat, bob)];
-    const feed = await feedOf(chat, bob, await endsFor(chat, bob), true);
-    expect(chat.tails.isSilent(bob.session.topic)).toBe(true);
-    await chat.tell(bob.session.id, 'first');
-    let wakes = 0;
-    feed.sleeper = { wake: () => (wakes += 1) };
-    await chat.sessions.listen(bob.session, feed);
-    await chat.tell(bob.session.id, 'second');
-    await eventually(() => one.link.heard.length === 2 && other.link.heard.length === 2);
-    for (const { link } of [one, other]) expect(link.texts).toEqual(['first', 'second']);
-    await eventually(() => wakes > 0 && !feed.atHead);
-    expect((await readAll(feed)).messages.map(({ message }) => message)).toEqual(['first', 'second']);
-    feed.close();
-  });
-
-  test('comes after what is told of a loss, where a link stood in that log before, be it said before the link began', async () => {
-    const chat = await startChat();
-    const bob = await person(chat);
-    const link = new KeptLink();
-    const pusher = new Pusher(chat, link, { session: bob.session, client: bob, echo: false }, false);
-    await chat.holding.attach(bob.session, pusher);
-    await chat.tell(bob.session.id, 'after that');
-    await pusher.start(new Map([[bob.session.topic, '5-3']]));
-    await eventually(() => link.heard.length > 0);
-    expect(link.heard.map(({ context }) => context)).toEqual(['gap', 'user']);
-    await chat.tell(bob.session.id, 'and then');
-    await eventually(() => link.heard.length === 3);
-    expect(link.texts).toEqual(['after that', 'and then']);
-  });
-
-  test('leaves a loss to be told, at once, to who stood in that log before', async () => {
-    const chat = await startChat();
-    const bob = await person(chat);
-    const places = new Map([[bob.session.topic, '5-3']]);
-    const { link } = await listen(chat, bob, { places });
-    await eventually(() => link.heard.length === 1);
-    expect(link.heard.map(({ context }) => context)).toEqual(['gap']);
-
-    const eve = await person(chat);
-    await chat.sessions.live(eve.session);
-    for (const follow of [false, true]) {
-      const feed = await feedOf(chat, eve, new Map([[eve.session.topic, '5-3']]), follow);
-      expect((await feed.next(10)).gaps).toHaveLength(1);
-      feed.close();
-    }
-  });
-
-  test('costs no read of a log in which there is nothing, by polls and by sockets', async () => {
-    const store = new StutteringStore(limits, () => 1);
-    const chat = await startChat({ store });
-    const bob = await person(chat);
-    const now = await endsFor(chat, bob);
-    await listen(chat, bob);
-    const before = store.reads;
-    for (const follow of [true, false]) {
-      const feed = await feedOf(chat, bob, now, follow);
-      expect((await feed.next(10)).isEmpty).toBe(true);
-      feed.close();
-    }
-    expect(store.reads).toBe(before);
-  });
-
-  test('ends a link that cannot follow it', async () => {
-    class Lost extends StutteringStore {
-      away = false;
-      override read(...asked: Parameters<StutteringStore['read']>): ReturnType<StutteringStore['read']> {
-        return this.away ? Promise.reject(new ChatError('store_unavailable')) : super.read(...asked);
-      }
-    }
-    const store = new Lost(limits, () => 1);
-    const chat = await startChat({ store });
-    const bob = await person(chat);
-    const link = new KeptLink();
-    await listen(chat, bob, { link });
-    store.away = true;
-    // Another reader of it that stands in it begins it here.
-    await expect(chat.tails.acquire(bob.session.topic)).rejects.toMatchObject({ code: 'store_unavailable' });
-    await eventually(() => link.cut !== undefined);
-  });
 });

@@ -283,16 +283,13 @@ describe("a client's own log", () => {
     expect([watching.begins, tails.isSilent('client:c1')]).toEqual([1, false]);
   });
 
-  test('has one for who stands in it, who is told where that is not known to be possible', async () => {
+  test('has one for who stands in it; its watcher is told', async () => {
     const tails = tailsOf();
     const watching = new Watching();
     await tails.watch('client:c1', watching);
-    store.away = true;
-    await expect(tails.acquire('client:c1')).rejects.toMatchObject({ code: 'store_unavailable' });
-    expect(watching.begins).toBe(1);
-    store.away = false;
+    const before = store.reads;
     const tail = await followed(tails, 'client:c1');
-    expect([watching.begins, tail.last]).toEqual([1, BEGINNING]);
+    expect([watching.begins, tail.last, store.reads - before]).toEqual([1, BEGINNING, 0]);
     const first = await own('a');
     await eventually(() => tail.last === first);
   });
@@ -337,6 +334,13 @@ describe("a client's own log", () => {
     await store.writeClient('c1', {}, { ttlMs: 60_000, create: true });
     return told(store, 'client:c1', text);
   }
+});
+
+test('nothing is followed any more once it is closed', async () => {
+  const tails = tailsOf();
+  tails.close();
+  await expect(tails.acquire('room:x')).rejects.toMatchObject({ code: 'shutting_down' });
+  expect(tails.size).toBe(0);
 });
 
 test('what is followed is let go of some time after its last reader, and not while there is one', async () => {

@@ -153,6 +153,7 @@ export class Subscriptions {
       if (!channel) continue;
       if (channel.followers.size === 0 && !this.#listeners.has(name)) {
         this.#channels.delete(name);
+        for (const { fail } of [...channel.waiting]) fail();
         if (channel.state !== 'wanted') unwanted.push(name);
       } else if (channel.state === 'wanted') {
         channel.state = 'asked';
