@@ -40,8 +40,8 @@ export class MemoryStore implements Store {
   readonly #rooms = new Map<string, MemoryRoom>();
   readonly #once = new Map<string, { readonly id: EntryId; readonly until: number }>();
   readonly #nodes = new Map<string, { readonly record: string; readonly until: number }>();
-  /** Lists, made anew with every change: most logs have one follower, and a Set of one weighs four times as much. */
-  readonly #followers = new Map<Topic, readonly Follower[]>();
+  /** Where there are several, a list, made anew with every change: most logs have one. */
+  readonly #followers = new Map<Topic, Follower | readonly Follower[]>();
   readonly #budget: Budget;
   readonly #clients: MemoryClients;
   #secret: Omit<KeptSecret, 'now'> | undefined;
@@ -119,13 +119,15 @@ export class MemoryStore implements Store {
   }
 
   follow(topic: Topic, follower: Follower): Promise<void> {
-    this.#followers.set(topic, (this.#followers.get(topic) ?? NOBODY).concat(follower));
+    const others = this.#followersOf(topic);
+    this.#followers.set(topic, others.length > 0 ? [...others, follower] : follower);
     return Promise.resolve();
   }
 
   unfollow(topic: Topic, follower: Follower): void {
-    const others = (this.#followers.get(topic) ?? NOBODY).filter((other) => other !== follower);
-    if (others.length > 0) this.#followers.set(topic, others);
+    const others = this.#followersOf(topic).filter((other) => other !== follower);
+    const [only] = others;
+    if (only) this.#followers.set(topic, others.length > 1 ? others : only);
     else this.#followers.delete(topic);
   }
 
@@ -297,11 +299,16 @@ export class MemoryStore implements Store {
   }
 
   #announce(topic: Topic, entry: Entry): void {
-    for (const follower of this.#followers.get(topic) ?? NOBODY) follower.entry(entry);
+    for (const follower of this.#followersOf(topic)) follower.entry(entry);
   }
 
   #changed(id: string, version: number): void {
-    for (const follower of this.#followers.get(clientTopic(id)) ?? NOBODY) follower.changed(version);
+    for (const follower of this.#followersOf(clientTopic(id))) follower.changed(version);
+  }
+
+  #followersOf(topic: Topic): readonly Follower[] {
+    const followers = this.#followers.get(topic) ?? NOBODY;
+    return 'entry' in followers ? [followers] : followers;
   }
 
   #tidy(): void {
