@@ -13,7 +13,7 @@ interface StoredClient {
   revived: 'expired' | 'reset' | undefined;
   room: string | null;
   rooms: PackedRooms;
-  /** These are replaced and never changed: whoever reads a record is given them as they are. */
+  /** These are replaced and never changed. Of a room where the place is where the client came in, its entry tells. */
   places: ReadonlyMap<Topic, EntryId>;
   pending: ReadonlyMap<Topic, EntryId>;
   /** As JSON, so that no caller shares an object with the store. */
@@ -41,10 +41,11 @@ export class MemoryClients {
   record(id: string): ClientRecord | undefined {
     const stored = this.#live(id);
     if (!stored) return undefined;
-    const { version, connectedAt, revived, room, rooms, places, generation, pending } = stored;
+    const { version, connectedAt, revived, room, generation, pending } = stored;
+    const { rooms, places } = unpacked(stored);
     const attributes = stored.attributes.size > 0 ? parsed(stored.attributes) : NONE;
     const undelivered = generation === 0 ? NEVER_ANSWERED : { generation, places: pending };
-    return { version, connectedAt, revived, room, rooms: unpacked(rooms), attributes, places, pending: undelivered };
+    return { version, connectedAt, revived, room, rooms, attributes, places, pending: undelivered };
   }
 
   /** @throws ChatError not_in_room, too_many_rooms, store_full */
@@ -55,7 +56,7 @@ export class MemoryClients {
   ): Written | undefined {
     const known = this.#live(id);
     const { expects, mostRooms } = change;
-    const rooms = unpacked(known?.rooms ?? NO_ROOMS);
+    const { rooms, places } = unpacked(known ?? NOWHERE);
     if (known && expects) {
       const recorded = rooms.get(expects.room);
       const isAnother = expects.as && !isDeepStrictEqual(recorded, expects.as);
@@ -68,7 +69,7 @@ export class MemoryClients {
     const stored = known ?? this.#make(id);
     stored.expiresAt = this.now() + options.ttlMs;
     const roomBefore = stored.room;
-    apply(change, stored, rooms);
+    apply(change, stored, rooms, places);
     this.#weigh(stored);
     if (stored.version === 0 || change.room !== undefined || change.rooms || change.attributes) {
       stored.version += 1;
@@ -89,7 +90,8 @@ export class MemoryClients {
   deliver(id: string, delivery: Delivery, ttlMs: number): number | undefined {
     const stored = this.#live(id);
     if (!stored) return undefined;
-    if (delivery.from === stored.generation) stored.places = new Map([...stored.places, ...delivery.confirmed]);
+    const { rooms, places } = unpacked(stored);
+    if (delivery.from === stored.generation) pack(stored, rooms, new Map([...places, ...delivery.confirmed]));
     stored.generation += 1;
     stored.pending = new Map(delivery.pending);
     stored.expiresAt = this.now() + ttlMs;
@@ -122,9 +124,8 @@ export class MemoryClients {
       connectedAt: this.now(),
       revived: undefined,
       room: null,
-      rooms: NO_ROOMS,
+      ...NOWHERE,
       attributes: NONE,
-      places: NONE,
       generation: 0,
       pending: NONE,
       expiresAt: 0,
@@ -150,7 +151,7 @@ export class MemoryClients {
   }
 
   #weigh(stored: StoredClient): void {
-    let bytes = COST.client + COST.membership * (stored.rooms.length / 2);
+    let bytes = COST.client + COST.membership * (stored.rooms.length / ROOM_PARTS);
     for (const [key, json] of stored.attributes) bytes += bytesOf(key) + bytesOf(json);
     this.budget.add(bytes - stored.bytes);
     stored.bytes = bytes;
@@ -158,10 +159,14 @@ export class MemoryClients {
 }
 
 /** With a room that is left its places go as well; that one, or one that is only listened to, is the current one no more. */
-function apply(change: ClientChange, stored: StoredClient, rooms: Map<string, RecordedRoom>): void {
+function apply(
+  change: ClientChange,
+  stored: StoredClient,
+  rooms: Map<string, RecordedRoom>,
+  places: Map<Topic, EntryId>,
+): void {
   if (change.revived !== undefined) stored.revived = change.revived;
   if (change.room !== undefined) stored.room = change.room;
-  const places = new Map(stored.places);
   if (change.rooms) {
     for (const [room, recorded] of change.rooms) {
       if (recorded) {
@@ -174,8 +179,6 @@ function apply(change: ClientChange, stored: StoredClient, rooms: Map<string, Re
       places.delete(roomTopic(room));
       places.delete(presenceTopic(room));
     }
-    // A list that grew has room for more; a slice of it has none.
-    stored.rooms = [...rooms].flat().slice();
   }
   if (change.attributes) {
     const attributes = new Map(stored.attributes);
@@ -186,21 +189,49 @@ function apply(change: ClientChange, stored: StoredClient, rooms: Map<string, Re
     stored.attributes = attributes;
   }
   for (const [topic, place] of change.places ?? []) places.set(topic, place);
+  pack(stored, rooms, places);
+}
+
+/**
+ * Of each room its name, what is recorded of it, and whether the client's place there is where it came in. A map has a
+ * table for four, and most clients are in one room, from which they were told nothing by a request.
+ */
+type PackedRooms = readonly (string | RecordedRoom | boolean)[];
+const ROOM_PARTS = 3;
+
+type Packed = Pick<StoredClient, 'rooms' | 'places'>;
+
+interface Unpacked {
+  readonly rooms: Map<string, RecordedRoom>;
+  readonly places: Map<Topic, EntryId>;
+}
+
+function unpacked(packed: Packed): Unpacked {
+  const rooms = new Map<string, RecordedRoom>();
+  const places = new Map(packed.places);
+  for (let at = 0; at < packed.rooms.length; at += ROOM_PARTS) {
+    const [room, recorded, isAtFloor] = packed.rooms.slice(at, at + ROOM_PARTS) as [string, RecordedRoom, boolean];
+    rooms.set(room, recorded);
+    if (isAtFloor && recorded.floor !== undefined) places.set(roomTopic(room), recorded.floor);
+  }
+  return { rooms, places };
+}
+
+function pack(stored: Packed, rooms: ReadonlyMap<string, RecordedRoom>, places: Map<Topic, EntryId>): void {
+  const packed: (string | RecordedRoom | boolean)[] = [];
+  for (const [room, recorded] of rooms) {
+    const topic = roomTopic(room);
+    const isAtFloor = recorded.floor !== undefined && places.get(topic) === recorded.floor;
+    if (isAtFloor) places.delete(topic);
+    packed.push(room, recorded, isAtFloor);
+  }
+  // A list that grew has room for more; a slice of it has none.
+  stored.rooms = packed.slice();
   stored.places = places.size > 0 ? places : NONE;
 }
 
-/** Names, each with what is recorded of the room. A map has a table for four where there is one. */
-type PackedRooms = readonly (string | RecordedRoom)[];
-
-const NO_ROOMS: PackedRooms = [];
-
-function unpacked(packed: PackedRooms): Map<string, RecordedRoom> {
-  const rooms = new Map<string, RecordedRoom>();
-  for (let at = 0; at < packed.length; at += 2) rooms.set(packed[at] as string, packed[at + 1] as RecordedRoom);
-  return rooms;
-}
-
 const NONE: ReadonlyMap<never, never> = new Map<never, never>();
+const NOWHERE: Packed = { rooms: [], places: NONE };
 /** Most clients keep no place here. */
 const NEVER_ANSWERED: ClientRecord['pending'] = { generation: 0, places: NONE };
 
