@@ -19,6 +19,11 @@ export function webSocketFrame(text: string): Buffer {
   return frame;
 }
 
+/** RFC 6455 section 5.5.3: a pong with the ping's own data, of which there are 125 bytes at most. */
+export function webSocketPong(data: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([0x8a, data.length]), data]);
+}
+
 /** One line of the TCP protocol. JSON text holds no raw line end, so no message can forge one. */
 export function tcpLine(text: string): Buffer {
   return Buffer.from(`${text}\r\n`);

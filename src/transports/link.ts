@@ -68,8 +68,12 @@ export class SocketLink implements PushLink {
 
   /** Goes out at the end of this turn of the event loop, in one write with all that is sent or pushed until then. */
   send(json: string): void {
+    this.answer(this.frame(json));
+  }
+
+  /** The same of a frame. */
+  answer(bytes: Buffer): void {
     if (this.#ended) return;
-    const bytes = this.frame(json);
     if (this.#sending) this.#sending.push(bytes);
     else this.#sending = [bytes];
     this.#sendingBytes += bytes.length;

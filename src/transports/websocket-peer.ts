@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { asChatError, ChatError } from '../protocol/errors';
+import { webSocketPong } from '../protocol/frames';
 import { Conversation, type Beginning, type ConversationOptions, type Dialect, type SocketPeer } from './conversation';
 import { Heartbeat, type Pulse } from './heartbeat';
 import { parseJson } from './http/params';
@@ -47,6 +48,7 @@ export class PeerSocket extends WebSocket {
     const { peer } = this;
     if (event === 'message') peer?.heard(given[0] as Buffer, given[1] as boolean);
     else if (event === 'pong') peer?.answered();
+    else if (event === 'ping') peer?.asked(given[0] as Buffer);
     else if (event === 'close') peer?.closed(given[0] as number);
     else if (event === 'error') this.terminate();
     return peer !== undefined;
@@ -183,6 +185,12 @@ export class WebSocketPeer<Api> implements SocketPeer, LinkOwner, Pulse {
   /** A pong. */
   answered(): void {
     this.heartbeat.heard(performance.now());
+  }
+
+  /** A ping. Its pong goes the way of all answers, so that who asks and does not listen is cut off. */
+  asked(data: Buffer): void {
+    this.heartbeat.heard(performance.now());
+    this.link.answer(webSocketPong(data));
   }
 
   /** One read may be eight thousand frames: so many as may wait, and for as long as nobody else is kept waiting. */

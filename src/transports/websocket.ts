@@ -44,6 +44,8 @@ export class WebSocketDoor<Api> {
       noServer: true,
       WebSocket: PeerSocket,
       clientTracking: false,
+      // Its peer does that; for each WebSocket ws would keep a function for it.
+      autoPong: false,
       maxPayload: options.frameBytes,
       // A message in thousands of fragments costs more than its bytes say.
       maxFragments: 64,

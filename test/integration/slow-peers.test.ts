@@ -50,7 +50,7 @@ async function sayAll(server: ServerUnderTest): Promise<void> {
   await ann.responses.take(COUNT);
 }
 
-describe.each(kinds)('a $name peer', ({ connect }) => {
+describe.each(kinds)('a $name peer', ({ name, connect }) => {
   test('that stops reading is waited for, and goes on where it was', async () => {
     const server = await start({ bufferSoft: 20_000, stuck: 0 });
     const { client, socket } = await connect(server);
@@ -109,6 +109,23 @@ describe.each(kinds)('a $name peer', ({ connect }) => {
     if (closed) expect(closed.code).toBe(1006);
     expect(await (await connect(server)).client.data('detailsView')).toBeDefined();
   });
+
+  if (name === 'WebSocket') {
+    test('that pings and pings and reads no pong is cut off', async () => {
+      const server = await start({ bufferSoft: 20_000, bufferHard: 200_000, stuck: 0 });
+      const { client, socket } = await connect(server);
+      socket.pause();
+      let open = true;
+      void client.closed.then(() => (open = false));
+      const ping = (): void => {
+        for (let nth = 0; nth < 1000 && open; nth += 1) (client as WsClient).socket.ping('x'.repeat(125));
+        if (open) setImmediate(ping);
+      };
+      ping();
+      expect(await client.closed).toMatchObject({ code: 1006 });
+      expect(await (await connect(server)).client.data('detailsView')).toBeDefined();
+    });
+  }
 
   test('that is only slow is not taken for a dead one, however much it has to catch up on', async () => {
     const server = await start({ bufferSoft: 20_000, stuck: 1000 });

@@ -468,6 +468,21 @@ describe('going', () => {
     await eventually(async () => (await server.api.chatRoom.roomStatus('defaultRoom')).membersCount === 0);
   });
 
+  test('a ping is answered with a pong that has its data', async () => {
+    const { url } = await startServer();
+    const ann = await WsClient.connect(url);
+    const order: string[] = [];
+    ann.socket.on('pong', (data) => order.push(data.toString()));
+    ann.socket.on('message', () => order.push('answer'));
+    for (const data of ['', 'x'.repeat(125)]) ann.socket.ping(data);
+    await eventually(() => order.length === 2);
+    expect(order).toEqual(['', 'x'.repeat(125)]);
+    ann.send({ event: 'paramsView' });
+    ann.socket.ping('last');
+    await eventually(() => order.length === 4);
+    expect(order.slice(2).sort()).toEqual(['answer', 'last']);
+  });
+
   test('who is cut off is told with 1013 to come again, and can', async () => {
     const cut = defineAction({
       name: 'cut',
