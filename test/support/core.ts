@@ -6,7 +6,8 @@ import type { Hearer, Session } from '../../src/core/session';
 import type { ChatSettings } from '../../src/core/settings';
 import type { Store, StoreLimits } from '../../src/core/store';
 import { Tokens } from '../../src/core/tokens';
-import type { Topic } from '../../src/core/entry';
+import { roomTopic, type Topic } from '../../src/core/entry';
+import { Feed } from '../../src/core/feed';
 import { MemoryStore } from '../../src/store/memory-store';
 import { tcpLine } from '../../src/protocol/frames';
 import type { EntryId } from '../../src/protocol/entry-id';
@@ -143,4 +144,21 @@ export async function listen(
     chat.holding.detach(live, pusher, clean);
   };
   return { link, pusher, stop };
+}
+
+/** Where one stands who has heard all of its rooms. */
+export function endsFor(chat: Chat, { session, peer: { remoteIP } }: Person): Promise<Map<Topic, EntryId>> {
+  return chat.ends([...session.rooms.keys()].map(roomTopic), remoteIP);
+}
+
+/** A feed that has begun; nothing tells it yet that there is more. */
+export async function feedOf(
+  chat: Chat,
+  who: Person,
+  places: ReadonlyMap<Topic, EntryId> = new Map(),
+  follow = false,
+): Promise<Feed> {
+  const feed = new Feed(chat, { session: who.session, client: who, echo: false }, { presence: false, follow });
+  await feed.start(places);
+  return feed;
 }

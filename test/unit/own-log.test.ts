@@ -1,31 +1,16 @@
 /** What is told to a client alone: its log, which most often is empty, is followed by all who hear for it once it is not. */
-import type { Chat } from '../../src/core/chat';
-import { clientTopic, roomTopic, type Topic } from '../../src/core/entry';
-import { Feed } from '../../src/core/feed';
+import { clientTopic, type Topic } from '../../src/core/entry';
+import type { Feed } from '../../src/core/feed';
 import { Pusher } from '../../src/core/push';
 import type { Follower, Slice } from '../../src/core/store';
 import type { EntryId } from '../../src/protocol/entry-id';
 import { ChatError } from '../../src/protocol/errors';
-import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
+import { closeChats, endsFor, feedOf, KeptLink, limits, listen, person, startChat } from '../support/core';
 import { eventually } from '../support/eventually';
 import { OverheardStore } from '../support/overheard-store';
 import { randomFrom, seedOfRun } from '../support/random';
 
 afterEach(closeChats);
-
-const endsFor = (chat: Chat, { session, peer }: Person): Promise<Map<Topic, EntryId>> =>
-  chat.ends([...session.rooms.keys()].map(roomTopic), peer.remoteIP);
-
-async function feedOf(
-  chat: Chat,
-  who: Person,
-  places: ReadonlyMap<Topic, EntryId> = new Map(),
-  follow = true,
-): Promise<Feed> {
-  const feed = new Feed(chat, { session: who.session, client: who, echo: false }, { presence: false, follow });
-  await feed.start(places);
-  return feed;
-}
 
 const textsOf = async (feed: Feed): Promise<unknown[]> =>
   (await feed.next(50)).heard.map(({ json }) => (JSON.parse(json) as { message: unknown }).message);
@@ -55,7 +40,7 @@ describe('what is said to a client alone, in whose log there was nothing', () =>
     const chat = await startChat();
     const bob = await person(chat);
     const [one, other] = [await listen(chat, bob), await listen(chat, bob)];
-    const feed = await feedOf(chat, bob, await endsFor(chat, bob));
+    const feed = await feedOf(chat, bob, await endsFor(chat, bob), true);
     expect(chat.tails.isSilent(bob.session.topic)).toBe(true);
     await chat.tell(bob.session.id, 'first');
     let wakes = 0;
@@ -123,11 +108,11 @@ describe('a log that cannot be read for a moment', () => {
     const chat = await startChat({ store, checkEvery: 1_000_000 });
     const bob = await person(chat);
     const { link } = await listen(chat, bob);
-    const feed = await feedOf(chat, bob);
+    const feed = await feedOf(chat, bob, new Map(), true);
     await chat.sessions.listen(bob.session, feed);
     store.before = away;
     // Another reading of it, with a cursor from when there was something in its log.
-    const other = await feedOf(chat, bob, new Map([[bob.session.topic, '5-3']]));
+    const other = await feedOf(chat, bob, new Map([[bob.session.topic, '5-3']]), true);
     await expect(other.next(10)).rejects.toMatchObject({ code: 'store_unavailable' });
     expect({ cut: link.cut, open: feed.open }).toEqual({ cut: undefined, open: true });
     store.before = () => undefined;
@@ -155,7 +140,7 @@ test('a feed that could not follow a room is where it was: the answer says from 
   const store = new OwnLogs(limits);
   const chat = await startChat({ store });
   const bob = await person(chat);
-  const feed = await feedOf(chat, bob, await endsFor(chat, bob));
+  const feed = await feedOf(chat, bob, await endsFor(chat, bob), true);
   await chat.sessions.listen(bob.session, feed);
   const { places } = feed;
   jest.spyOn(store, 'follow').mockImplementationOnce(away);
@@ -216,7 +201,7 @@ describe('what is told while a session comes live', () => {
             const { link } = await listen(chat, bob, { places });
             return () => link.texts;
           }
-          const feed = await feedOf(chat, { ...bob, session: await chat.sessions.live(bob.session) }, places);
+          const feed = await feedOf(chat, { ...bob, session: await chat.sessions.live(bob.session) }, places, true);
           const heard: unknown[] = [];
           let looking = Promise.resolve();
           const look = async (): Promise<void> => {

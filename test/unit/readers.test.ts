@@ -1,11 +1,10 @@
 import { Feed, type Page } from '../../src/core/feed';
-import { clientTopic, presenceTopic, roomTopic, type Topic } from '../../src/core/entry';
+import { clientTopic, presenceTopic, roomTopic } from '../../src/core/entry';
 import { pageJson } from '../../src/core/reading';
-import type { EntryId } from '../../src/protocol/entry-id';
 import { cursorOf, placesOf } from '../../src/core/cursors';
 import type { Chat } from '../../src/core/chat';
 import type { ChatMiddleware } from '../../src/core/middleware';
-import { closeChats, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
+import { closeChats, endsFor, feedOf, KeptLink, limits, listen, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
 import { randomFrom, seedOfRun } from '../support/random';
 import { StutteringStore } from '../support/stuttering-store';
@@ -25,21 +24,6 @@ async function readAll(feed: Feed): Promise<{ messages: { message: unknown; room
     messages.push(...page.heard.map(({ json }) => JSON.parse(json) as { message: unknown; room: string }));
     if (page.heard.length === 0 && page.gaps.length === 0) return { messages, gaps };
   }
-}
-
-/** Where one stands who has heard all of its rooms. */
-const endsFor = (chat: Chat, { session, peer }: Person): Promise<Map<Topic, EntryId>> =>
-  chat.ends([...session.rooms.keys()].map(roomTopic), peer.remoteIP);
-
-async function feedOf(
-  chat: Chat,
-  who: Person,
-  places: ReadonlyMap<Topic, EntryId> = new Map(),
-  follow = false,
-): Promise<Feed> {
-  const feed = new Feed(chat, { session: who.session, client: who, echo: false }, { presence: false, follow });
-  await feed.start(places);
-  return feed;
 }
 
 describe('announcements that are late, doubled, out of order or lost', () => {
