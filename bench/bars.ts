@@ -64,6 +64,7 @@ const wanted: readonly Wanted[] = [
     what: 'the same with Redis and two nodes',
     scenario: 'ws-sat100-redis2',
     times: [nchan('ws-sat100-redis2', 3)],
+    floor: 'ws-joined',
   },
   { what: 'TCP, 16 in flight', scenario: 'tcp-sat100', times: [own('ws-sat100', 0.75, 'our WebSocket')] },
   {

@@ -126,7 +126,7 @@ export class Servers {
       case 'ws-framed':
         return script('ws.cjs', { FRAMED: '1' });
       case 'ws-joined':
-        return script('ws.cjs', { JOINED: '1' });
+        return script('ws.cjs', { JOINED: '1', ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }) });
       case 'http':
         return script('http.cjs', redisUrl === undefined ? {} : { REDIS_URL: redisUrl });
       case 'actionhero':

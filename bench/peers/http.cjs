@@ -5,20 +5,12 @@
  * with the others of its turn.
  */
 const { createServer } = require('node:http');
-const { Redis } = require('ioredis');
 const { WebSocketServer } = require('ws');
+const { appendTo, logOf } = require('./append.cjs');
 
 const { PORT, REDIS_URL } = process.env;
-const redis = REDIS_URL ? new Redis(REDIS_URL, { enableAutoPipelining: true }) : undefined;
-redis?.defineCommand('append', {
-  numberOfKeys: 1,
-  lua: `
-    local seq = redis.call('HINCRBY', KEYS[1] .. ':seq', 'seq', 1)
-    local id = ARGV[2] .. '-' .. seq
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, '*', 'json', ARGV[1])
-    redis.call('PUBLISH', KEYS[1], ARGV[1])
-    return id`,
-});
+/** Set before anybody is let in. */
+let redis;
 
 const rooms = new Map();
 let count = 0;
@@ -75,7 +67,7 @@ async function say(request, response) {
   const sentAt = Date.now();
   const json = JSON.stringify({ message: params.get('message'), room: name, sentAt });
   count += 1;
-  const id = redis ? await redis.append(`log:{${name}}`, json, sentAt) : `${String(sentAt)}-${String(count)}`;
+  const id = redis ? await redis.append(logOf(name), json, sentAt) : `${String(sentAt)}-${String(count)}`;
   answer(response, Buffer.from(`{"status":"OK","room":"${name}","id":"${id}"}`));
 }
 
@@ -100,5 +92,12 @@ sockets.on('connection', (socket, request) => {
   socket.send('{"joined":true}');
 });
 
-server.listen(Number(PORT), '127.0.0.1', 4096, () => console.log('ready'));
+async function main() {
+  if (REDIS_URL) {
+    redis = await appendTo(REDIS_URL);
+  }
+  server.listen(Number(PORT), '127.0.0.1', 4096, () => console.log('ready'));
+}
+
+void main();
 process.on('SIGTERM', () => process.exit(0));
