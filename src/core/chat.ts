@@ -1,13 +1,13 @@
 /** The room core: clients, rooms and what is said in them. Knows no transport and no store by name. */
 import { randomUUID } from 'node:crypto';
 import { ChatError } from '../protocol/errors';
-import { BEGINNING, compareEntryIds, entryIdParts, type EntryId } from '../protocol/entry-id';
+import { entryIdParts, type EntryId } from '../protocol/entry-id';
 import { encodeDirect, encodeStored } from '../protocol/message';
 import { parseRoomName } from '../protocol/room';
 import { LogEntry } from './batch';
 import { OpenConnection, type ChatConnection, type Participant, type Peer } from './connection';
 import { Counters } from './counters';
-import { clientTopic, presenceTopic, roomTopic, type Match, type Topic } from './entry';
+import { clientTopic, roomTopic, type Match } from './entry';
 import { Leases } from './leases';
 import { Memberships } from './memberships';
 import { Holding } from './holding';
@@ -20,10 +20,10 @@ import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
 import { Sessions } from './sessions';
 import { CLIENT_KEY_MS, recordTTL, renewalPause, sessionTTL, type ChatSettings } from './settings';
+import { Standing } from './standing';
 import type { MemberView, Store } from './store';
 import { Tails } from './tails';
 import type { Tokens } from './tokens';
-import type { Loss } from './verdict';
 
 export interface ChatOptions {
   readonly store: Store;
@@ -66,6 +66,7 @@ export class Chat {
   readonly settings: ChatSettings;
   readonly middleware: MiddlewareChain;
   readonly tails: Tails;
+  readonly standing: Standing;
   readonly sessions: Sessions;
   readonly holding: Holding;
   readonly memberships: Memberships;
@@ -75,6 +76,8 @@ export class Chat {
   readonly logger: Logger;
   readonly counters = new Counters();
   readonly reads = new ReadTurns();
+  /** Of clients that were refused as they spoke: the last of what they say again, when it is done. */
+  readonly #saidAgain = new WeakMap<Session, Promise<void>>();
   /** What others see of a member of their room, over sockets and `api.chatRoom.roomStatus`. */
   shownMember: (member: MemberView & Readonly<Record<string, unknown>>) => unknown = ({ id, joinedAt }) => ({
     id,
@@ -97,6 +100,7 @@ export class Chat {
       ...(options.checkEvery === undefined ? {} : { checkMs: options.checkEvery }),
       ...(options.linger === undefined ? {} : { lingerMs: options.linger }),
     });
+    this.standing = new Standing({ store, tails: this.tails, reads: this.reads });
     this.sessions = new Sessions({
       store,
       tails: this.tails,
@@ -237,10 +241,23 @@ export class Chat {
       ? await this.#accept(client.connection, speaker, room, message, options)
       : this.#encode(room, speaker.from, message, options);
     const said = await this.#append(room, data, speaker, options, true);
-    return said ?? this.#sayAgain(client, room, data, speaker, options);
+    return said ?? this.#inOrder(session, (isFirst) => this.#sayAgain(isFirst, client, room, data, speaker, options));
+  }
+
+  /** What a client was refused, in whatever room, is said again one after the other, so in its order. */
+  #inOrder(session: Session, sayAgain: (isFirst: boolean) => Promise<Said>): Promise<Said> {
+    const before = this.#saidAgain.get(session);
+    const saying = before ? before.then(() => sayAgain(false)) : sayAgain(true);
+    const done = saying.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#saidAgain.set(session, done);
+    return saying;
   }
 
   async #sayAgain(
+    isFirst: boolean,
     client: Participant,
     room: string,
     data: string,
@@ -248,6 +265,9 @@ export class Chat {
     options: SayOptions,
   ): Promise<Said> {
     const { session } = client;
+    // Who said something before this is back in, most likely.
+    const said = isFirst ? undefined : await this.#append(room, data, speaker, options, true);
+    if (said) return said;
     // Its lease ran out, or the store lost the room: it goes back in, if its record says that it belongs there.
     const record = await this.store.client(session.id);
     if (record && !record.rooms.has(room)) session.exit(room);
@@ -292,74 +312,7 @@ export class Chat {
     return entries.map((entry) => new LogEntry(roomTopic(room), entry));
   }
 
-  // --- where a reader stands ---
-
-  /**
-   * Where a client goes on in a room: the place it gives, but nothing from before it came. What lies between is told
-   * when it was lost, and is none of its business when it was not there.
-   */
-  async placeIn(
-    session: Session,
-    room: string,
-    given: EntryId | undefined,
-  ): Promise<{ place: EntryId; loss: Loss | undefined }> {
-    const floor = session.rooms.get(room)?.floor;
-    if (floor === undefined) throw new ChatError('not_in_room', room);
-    if (given === undefined) {
-      // No place though it was here before: what it had not read has gone with its record.
-      return { place: floor, loss: session.revived && { reason: session.revived, lost: null } };
-    }
-    if (compareEntryIds(given, floor) >= 0) return { place: given, loss: undefined };
-    if (given === BEGINNING) return { place: await this.#anewIn(roomTopic(room), floor), loss: undefined };
-    const reason = await this.#lossBefore(session, room, given);
-    return { place: floor, loss: reason && { reason, lost: null } };
-  }
-
-  /**
-   * The same in the room's presence log. What was lost with the room is told by its own log; who gives no place hears
-   * from now on.
-   */
-  async presencePlaceIn(session: Session, room: string, given: EntryId | undefined): Promise<EntryId> {
-    const floor = session.rooms.get(room)?.presenceFloor;
-    if (floor === undefined) throw new ChatError('not_in_room', room);
-    if (given === undefined) return this.endOf(presenceTopic(room));
-    if (given === BEGINNING) return this.#anewIn(presenceTopic(room), floor);
-    return compareEntryIds(given, floor) >= 0 ? given : floor;
-  }
-
-  /** The places after everything that these logs hold now: one look at the store for all that are not at hand. */
-  async ends(topics: readonly Topic[], address: string): Promise<Map<Topic, EntryId>> {
-    const cold = topics.filter((topic) => !this.tails.warm(topic));
-    const read = cold.length > 0 ? await this.reads.run(address, () => this.store.ends(cold)) : [];
-    const ends = new Map(cold.map((topic, index) => [topic, read[index] ?? BEGINNING]));
-    return new Map(topics.map((topic) => [topic, ends.get(topic) ?? this.tails.warm(topic)?.last ?? BEGINNING]));
-  }
-
-  /** The place after everything that a log holds now. */
-  async endOf(topic: Topic): Promise<EntryId> {
-    const warm = this.tails.warm(topic);
-    if (warm) return warm.last;
-    const { state } = await this.store.read(topic, BEGINNING, 0);
-    return state?.last ?? BEGINNING;
-  }
-
   // --- inside ---
-
-  /** Only a reset leads to the beginning, and has been told: the new log is heard from its birth, if there is one yet. */
-  async #anewIn(topic: Topic, floor: EntryId): Promise<EntryId> {
-    const { state } = await this.store.read(topic, BEGINNING, 0);
-    if (!state) return BEGINNING;
-    return compareEntryIds(state.born, floor) > 0 ? state.born : floor;
-  }
-
-  /** How what lies between a place and the client's coming into the room was lost to it; undefined when it was not there. */
-  async #lossBefore(session: Session, room: string, given: EntryId): Promise<'expired' | 'reset' | undefined> {
-    if (session.revived === 'expired') return entryIdParts(given).ms < session.connectedAt ? 'expired' : undefined;
-    const remade = session.revived ?? (await this.store.membership(room, session.id))?.afterReset;
-    if (!remade) return undefined;
-    const { state } = await this.store.read(roomTopic(room), given, 0);
-    return state && compareEntryIds(state.born, given) <= 0 ? undefined : 'reset';
-  }
 
   /** What the hooks make of a message, as it will be stored. */
   async #accept(

@@ -197,17 +197,17 @@ export class Feed implements Hearer {
     if (!tail) return false;
     const track = new Track(this, topic, tail, place, undefined);
     if (this.#follow) tail.add(track);
-    this.#tracks = this.#tracks.concat(track);
+    this.#tracks = this.#tracks.length === 0 ? [track] : this.#tracks.concat(track);
     return true;
   }
 
   async #trackRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const { chat } = this;
     const { session } = this.listener;
-    const messages = this.#track(roomTopic(room), (topic) => chat.placeIn(session, room, places.get(topic)));
+    const messages = this.#track(roomTopic(room), (topic) => chat.standing.placeIn(session, room, places.get(topic)));
     const events = this.#presence
       ? this.#track(presenceTopic(room), async (topic) => {
-          const place = await chat.presencePlaceIn(session, room, places.get(topic));
+          const place = await chat.standing.presencePlaceIn(session, room, places.get(topic));
           return { place, loss: undefined };
         })
       : undefined;
@@ -261,7 +261,7 @@ export class Feed implements Hearer {
     // Nothing follows any of the places.
     if (!growing) return this.#pageOf([]);
     if (!growing.tail || this.chat.middleware.hasSay) return undefined;
-    const batch = growing.tail.batch(growing.place, this.listener.client.peer.remoteIP);
+    const batch = growing.tail.batch(growing.place, this.listener.client.peer);
     if (batch instanceof Promise || batch.loss || batch.entries.length === 0) return undefined;
     if (batch.entries.length > limit || batch.length > PAGE_BYTES || !hearsAll(batch, this.listener)) return undefined;
 
@@ -341,10 +341,10 @@ export class Feed implements Hearer {
 
   #batch(track: Track, limit: number): Batch | Promise<Batch> {
     const { tail, topic, place } = track;
-    const { remoteIP } = this.listener.client.peer;
-    if (tail) return tail.batch(place, remoteIP);
+    const { peer } = this.listener.client;
+    if (tail) return tail.batch(place, peer);
     const { store, reads } = this.chat;
-    return reads.run(remoteIP, () => {
+    return reads.run(peer.remoteIP, () => {
       // Whoever asked may have gone while it waited.
       if (!this.#open) throw new ChatError('shutting_down');
       return readBatch(store, topic, place, limit);

@@ -77,7 +77,7 @@ class PushReader implements Reader {
       this.#told = undefined;
     }
     while (this.#place !== this.tail.last && this.pusher.ready) {
-      const batch = this.tail.batch(this.#place, this.pusher.listener.client.peer.remoteIP);
+      const batch = this.tail.batch(this.#place, this.pusher.listener.client.peer);
       if (batch instanceof Promise || this.pusher.chat.middleware.hasSay) {
         void this.#pump(batch);
         return;
@@ -255,10 +255,10 @@ export class Pusher implements Hearer {
   async #followRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const { chat, presence } = this;
     const { session } = this.listener;
-    const messages = this.#follow(roomTopic(room), (topic) => chat.placeIn(session, room, places.get(topic)));
+    const messages = this.#follow(roomTopic(room), (topic) => chat.standing.placeIn(session, room, places.get(topic)));
     const events = presence
       ? this.#follow(presenceTopic(room), async (topic) => {
-          const place = await chat.presencePlaceIn(session, room, places.get(topic));
+          const place = await chat.standing.presencePlaceIn(session, room, places.get(topic));
           return { place, loss: undefined };
         })
       : undefined;

@@ -197,8 +197,9 @@ export class Sessions {
   /** The same where the live session is at hand. */
   add(live: Live, hearer: Hearer): Session {
     live.idleSince = undefined;
-    // `concat` makes room for as many as there are; a spread would for sixteen more.
-    live.session.hearers = live.session.hearers.concat(hearer);
+    // Most are alone, and `concat` is no fast way to a list of one; a spread would make room for sixteen more.
+    const { hearers } = live.session;
+    live.session.hearers = hearers.length === 0 ? [hearer] : hearers.concat(hearer);
     // Since it looked, when it was told of nothing yet, that may have changed.
     if (!this.options.tails.isSilent(live.session.topic)) hearer.ownLogBegun();
     return live.session;

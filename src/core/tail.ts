@@ -106,13 +106,13 @@ export class Tail {
   /**
    * What follows a place: at once when the ring holds it, else from the store, once for all who ask the same.
    * Rejects with a ChatError when the store cannot be read.
-   * @param address who asks; for reads from the store it waits its turn
+   * @param who whoever asks: by their address it waits its turn where it has to be read, and only then is that looked up
    */
-  batch(after: EntryId, address: string): Batch | Promise<Batch> {
+  batch(after: EntryId, who: { readonly remoteIP: string }): Batch | Promise<Batch> {
     const batches = (this.#batches ??= new Map<EntryId, Batch | Promise<Batch>>());
     const known = batches.get(after);
     if (known) return known;
-    const batch = this.#fromRing(after) ?? this.#fromStore(after, address, batches);
+    const batch = this.#fromRing(after) ?? this.#fromStore(after, who.remoteIP, batches);
     if (batches.size >= BATCHES) batches.clear();
     batches.set(after, batch);
     return batch;

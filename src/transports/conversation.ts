@@ -1,17 +1,15 @@
-/** What goes on over one socket: a welcome, then requests, read in order and answered in the client's name. */
+/** What goes on over one socket once it is let in: requests, read in order and answered in the client's name. */
 import { randomUUID } from 'node:crypto';
 import { asChatError, ChatError } from '../protocol/errors';
 import type { Actions } from '../core/action';
 import type { Chat } from '../core/chat';
-import { roomsOf, type Peer } from '../core/connection';
 import type { Rates } from '../core/rate';
 import { Reading } from '../core/reading';
-import { Attachment } from './attachment';
-import type { SocketLink } from './link';
-import { flagOf, given, type Arguments, type SocketRequest } from './request';
-import { findResumed, type Credential } from './resume';
+import { Entrance, type Beginning, type Entered } from './entrance';
+import { SaidWords, type SocketRequest } from './request';
+import type { SocketPeer } from './socket-peer';
 import { StickyParams } from './sticky';
-import { Turns } from './turns';
+import { Turns, type Turn } from './turns';
 import { verbs } from './verbs';
 
 export interface ConversationOptions<Api> {
@@ -23,91 +21,43 @@ export interface ConversationOptions<Api> {
   readonly simultaneousActions: number;
 }
 
-/** How answers look on this kind of socket. */
-export interface Dialect {
-  readonly type: 'websocket' | 'socket';
-  /** An error that a verb was answered with. */
-  readonly errorOf: (error: ChatError, request: SocketRequest) => object;
-}
-
-/** How a connection comes to be somebody's. */
-export type Beginning =
-  /**
-   * A new client, unless its first request, within so many ms, is to resume: to make somebody new of it would be a join
-   * and a leave for nothing.
-   */
-  | { readonly as: 'new'; readonly patience: number }
-  /** The one that its handshake names. */
-  | { readonly as: 'resumed'; readonly params: Arguments }
-  /** It will say who it was before anything else, within so many ms (0: at any time). */
-  | { readonly as: 'nobody'; readonly patience: number };
-
-/** The other end, and how to be rid of it. */
-export interface SocketPeer {
-  readonly link: SocketLink;
-  readonly dialect: Dialect;
-  readonly remoteIP: string;
-  readonly remotePort: number;
-  /** Who the handshake's cookie says it is. */
-  readonly cookie: Credential | undefined;
-  /** The client asked to go, and all its answers are out. */
-  goodbye(): void;
-  /** Reading stops or goes on, when more is asked than is answered. */
-  pause(paused: boolean): void;
-}
-
-class ClientPeer implements Peer {
-  constructor(
-    readonly conversation: { readonly peer: SocketPeer; readonly sticky: StickyParams },
-    readonly id: string,
-  ) {}
-
-  get type(): Peer['type'] {
-    return this.conversation.peer.dialect.type;
-  }
-  get fingerprint(): string {
-    return this.conversation.peer.cookie?.id ?? this.id;
-  }
-  get remoteIP(): string {
-    return this.conversation.peer.remoteIP;
-  }
-  get remotePort(): number {
-    return this.conversation.peer.remotePort;
-  }
-  get params(): Peer['params'] {
-    return this.conversation.sticky.values;
-  }
-  destroy(): void {
-    this.conversation.peer.link.cutOff('destroyed');
-  }
-}
-
 type Respond = (body: object) => void;
-
-/** Two turns of the event loop later: what came while we were held up has been read by then. */
-function afterReading(work: () => void): void {
-  setImmediate(() => setImmediate(work));
-}
 
 /** Most sockets set none. */
 const NONE_SET = new StickyParams();
 
+interface Asked {
+  readonly request: SocketRequest;
+  readonly respond: Respond;
+}
+
+/** Words for one room that were read right after each other. */
+interface Sayings {
+  readonly turn: Turn;
+  readonly all: Asked[];
+}
+
+/** Of them, and bytes, done in one turn: what one socket says leaves room for others' in the script that it goes into. */
+const SAID_TOGETHER = 32;
+const SAID_TOGETHER_BYTES = 65_536;
+
+const DONE = Promise.resolve();
 const ANSWERED = Symbol('answered');
 const UNREADABLE: SocketRequest = { event: '', params: {}, messageId: undefined, echoed: {} };
 
-export class Conversation<Api> {
+function fits({ request }: Asked, bytes: number, { turn, all }: Sayings): boolean {
+  const [first] = all;
+  const isRoomLeft = all.length < SAID_TOGETHER && turn.bytes + bytes <= SAID_TOGETHER_BYTES;
+  return isRoomLeft && first?.request.params['room'] === request.params['room'];
+}
+
+export class Conversation<Api> implements Entered {
+  readonly turns: Turns;
+  readonly #entrance: Entrance;
   #sticky: StickyParams | undefined;
-  readonly #attachment: Attachment;
-  /** The room that it came into by connecting. */
-  #implicit: string | undefined;
-  readonly #turns: Turns;
-  /** It has to say who it was. */
-  readonly #isNobody: boolean;
   #actions: Set<Promise<void>> | undefined;
-  /** Set while the first request is waited for; told whether it is to resume. */
-  #first: ((resumes: boolean) => void) | undefined;
-  /** Set while it may yet say who it was. */
-  #impatience: NodeJS.Timeout | undefined;
+  /** The last ones, until they are begun. */
+  #sayings: Sayings | undefined;
   #totalActions = 0;
   /** Requests read so far. */
   #count = 0;
@@ -121,16 +71,17 @@ export class Conversation<Api> {
     readonly peer: SocketPeer,
     beginning: Beginning,
   ) {
-    this.#attachment = new Attachment(options.chat, options.rates, peer.link, this);
-    this.#turns = new Turns(peer);
-    this.#isNobody = beginning.as === 'nobody';
-    if (beginning.as !== 'nobody') this.#turns.add(() => this.#begin(beginning));
-    else if (beginning.patience > 0) this.#becomesSomebody(beginning.patience);
+    this.turns = new Turns(peer);
+    this.#entrance = new Entrance(this, beginning);
+  }
+
+  get isOver(): boolean {
+    return this.#over;
   }
 
   /** The peer has taken what it was sent, and can be pushed to again. */
   drained(): void {
-    this.#attachment.drained();
+    this.#entrance.drained();
   }
 
   /** To be looked at; what changes them goes by `receive`. */
@@ -140,7 +91,7 @@ export class Conversation<Api> {
 
   /** The client's id; undefined before it is welcome. */
   get clientId(): string | undefined {
-    return this.#attachment.current?.client.id;
+    return this.#entrance.clientId;
   }
 
   /** The number of the request that is being read. */
@@ -155,7 +106,7 @@ export class Conversation<Api> {
    */
   receive(request: SocketRequest, messageCount: number, bytes: number): void {
     if (this.#leaving) return;
-    this.#first?.(request.event === 'resume');
+    this.#entrance.asked(request.event === 'resume');
     const respond = this.#responder(request.messageId, messageCount);
     if (request.event === 'action') this.#action(request, respond);
     else if (request.event === 'quit' || request.event === 'exit') this.#quit();
@@ -165,24 +116,24 @@ export class Conversation<Api> {
   /** What could not even be read as a request. */
   refuse(error: ChatError, messageCount: number): void {
     if (this.#leaving) return;
-    this.#first?.(false);
+    this.#entrance.asked(false);
     const respond = this.#responder(undefined, messageCount);
-    this.#turns.add(() => {
-      respond(this.peer.dialect.errorOf(this.#refused(error), UNREADABLE));
+    this.turns.add(() => {
+      respond(this.peer.dialect.errorOf(this.refused(error), UNREADABLE));
       return Promise.resolve();
     });
   }
 
   /** All that was asked has been answered. */
   get idle(): boolean {
-    return this.#turns.idle && this.#pendingActions === 0;
+    return this.turns.idle && this.#pendingActions === 0;
   }
 
   /** Reads no more, and resolves when all that was asked has been answered. */
   async settled(): Promise<void> {
     this.#leaving = true;
-    this.#first?.(false);
-    await this.#turns.done;
+    this.#entrance.asked(false);
+    await this.turns.done;
     if (this.#actions) await Promise.all(this.#actions);
   }
 
@@ -191,91 +142,10 @@ export class Conversation<Api> {
     if (this.#over) return;
     this.#leaving = true;
     this.#over = true;
-    this.#first?.(false);
-    clearTimeout(this.#impatience);
-    this.#attachment.end(clean);
+    this.#entrance.end(clean);
   }
 
   // --- inside ---
-
-  async #begin(beginning: Beginning): Promise<void> {
-    if (beginning.as === 'resumed') {
-      try {
-        const { data, start, room } = await this.#resumed(beginning.params);
-        this.#greet({ ...data, room });
-        await start();
-      } catch (error) {
-        this.#turnAway(error, 'a client could not be resumed');
-      }
-    } else if (beginning.as === 'new') {
-      const resumes = beginning.patience > 0 && (await this.#firstResumes(beginning.patience));
-      if (!resumes && !this.#over) await this.#welcome();
-    }
-  }
-
-  /** Before it is anybody. */
-  #turnAway(error: unknown, text: string): void {
-    this.#log(error, text);
-    const { code, message } = this.#refused(error);
-    this.peer.link.send(JSON.stringify({ error: message, code, context: 'api' }));
-    this.peer.link.cutOff('try again later');
-  }
-
-  #becomesSomebody(withinMs: number): void {
-    const late = (): void => {
-      // Behind what was asked in time, be it that the store takes longer.
-      this.#turns.add(() => {
-        if (!this.#over && this.clientId === undefined) this.peer.link.cutOff('it never resumed');
-        return Promise.resolve();
-      });
-    };
-    this.#impatience = setTimeout(() => afterReading(late), withinMs).unref();
-  }
-
-  #firstResumes(withinMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const late = (): void => afterReading(() => this.#first?.(false));
-      const timer = setTimeout(late, withinMs);
-      this.#first = (resumes) => {
-        clearTimeout(timer);
-        this.#first = undefined;
-        resolve(resumes);
-      };
-    });
-  }
-
-  /** A new client. */
-  async #welcome(): Promise<void> {
-    const { chat } = this.options;
-    try {
-      const token = chat.tokens.issue(Date.now());
-      const id = chat.tokens.id(token);
-      const session = await chat.welcome(id, this.peerOf(id));
-      const { room } = session;
-      this.#implicit = room ?? undefined;
-      const { pusher } = await this.#attachment.become(session, {}, session.rooms);
-      if (this.#over) return;
-      this.#greet({ id, room, session: token });
-      await pusher.start(new Map());
-    } catch (error) {
-      this.#turnAway(error, 'a client could not be welcomed');
-    }
-  }
-
-  /** The first words, whoever the connection is. */
-  #greet(who: object): void {
-    this.peer.link.send(JSON.stringify({ welcome: this.options.welcomeMessage, context: 'api', ...who }));
-  }
-
-  /** Its first words are still to come. A call, as TypeScript sees no change of a field while something is awaited. */
-  #isUnwelcomed(): boolean {
-    return this.clientId === undefined && !this.#isNobody;
-  }
-
-  /** The other end, as that client. */
-  peerOf(id: string): Peer {
-    return new ClientPeer(this, id);
-  }
 
   get #pendingActions(): number {
     return this.#actions?.size ?? 0;
@@ -289,17 +159,61 @@ export class Conversation<Api> {
   }
 
   #verb(request: SocketRequest, respond: Respond, bytes: number): void {
+    if (request.event === 'say' && !(request.params['words'] instanceof SaidWords)) {
+      this.#say({ request, respond }, bytes);
+      return;
+    }
     const sticky = this.#actOnSticky(request);
-    this.#turns.add(async () => {
-      if (this.#over) return;
-      try {
-        const data = sticky ? sticky() : await this.#perform(request, respond);
-        if (data !== ANSWERED) respond({ status: 'OK', data });
-      } catch (error) {
-        this.#log(error, 'a verb failed');
-        respond(this.peer.dialect.errorOf(this.#refused(error), request));
-      }
+    this.turns.add(async () => {
+      if (!this.#over) await this.#answer({ request, respond }, sticky);
     }, bytes);
+  }
+
+  /** What is said in one room in one breath is stored together: a store far away is not waited for by each of it. */
+  #say(asked: Asked, bytes: number): void {
+    const last = this.#sayings;
+    if (last && fits(asked, bytes, last) && this.turns.extend(last.turn, bytes)) {
+      last.all.push(asked);
+      return;
+    }
+    const all = [asked];
+    this.#sayings = { turn: this.turns.add(() => this.#sayAll(all), bytes), all };
+  }
+
+  async #sayAll(all: readonly Asked[]): Promise<void> {
+    if (this.#sayings?.all === all) this.#sayings = undefined;
+    // A hook may take its time, and may end the connection.
+    if (this.options.chat.middleware.hasReceive) {
+      for (const asked of all) if (!this.#over) await this.#answer(asked);
+      return;
+    }
+    if (this.#over) return;
+    // Each is on its way to the store when the next one begins, and answered when those before it are.
+    let before = DONE;
+    for (const asked of all) before = this.#answer(asked, undefined, before);
+    await before;
+  }
+
+  /**
+   * Does what was asked and answers it; never rejects.
+   * @param before what is answered first
+   */
+  async #answer({ request, respond }: Asked, sticky?: () => unknown, before?: Promise<void>): Promise<void> {
+    let data: unknown;
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      data = sticky ? sticky() : await this.#perform(request, respond);
+    } catch (error) {
+      failure = { error };
+    }
+    if (before) await before;
+    try {
+      if (failure) throw failure.error;
+      if (data !== ANSWERED) respond({ status: 'OK', data });
+    } catch (error) {
+      this.log(error, 'a verb failed');
+      respond(this.peer.dialect.errorOf(this.refused(error), request));
+    }
   }
 
   #actOnSticky(request: SocketRequest): (() => unknown) | undefined {
@@ -311,59 +225,20 @@ export class Conversation<Api> {
 
   #perform(request: SocketRequest, respond: Respond): unknown {
     if (request.refusal) throw request.refusal;
-    if (request.event === 'resume') return this.#resume(request, respond);
+    if (request.event === 'resume') {
+      const answer = (data: object): void => respond({ status: 'OK', data });
+      return this.#entrance.resume(request, answer).then(() => ANSWERED);
+    }
     const verb = verbs.get(request.event);
     if (!verb) throw new ChatError('unknown_verb', request.event);
-    const { current } = this.#attachment;
-    if (!current) throw new ChatError(this.#isNobody ? 'session_unknown' : 'shutting_down');
+    const { current } = this.#entrance;
+    if (!current) throw new ChatError(this.#entrance.isNobody ? 'session_unknown' : 'shutting_down');
     const { client, pusher } = current;
     const counts = { totalActions: this.#totalActions, pendingActions: this.#pendingActions };
     const details = (): object => ({ ...counts, cursor: pusher.cursor });
     const documentation = (): object => this.options.actions.documentation();
-    const cameWith = (room: unknown): boolean => this.#cameWith(room);
+    const cameWith = (room: unknown): boolean => this.#entrance.cameWith(room);
     return verb({ client, cameWith, details, documentation }, request.params);
-  }
-
-  /** True once. */
-  #cameWith(room: unknown): boolean {
-    if (room !== this.#implicit || this.#implicit === undefined) return false;
-    const there = this.#attachment.current?.client.session.rooms.has(this.#implicit) ?? false;
-    this.#implicit = undefined;
-    return there;
-  }
-
-  async #resume({ params }: SocketRequest, respond: Respond): Promise<typeof ANSWERED> {
-    const isFirst = this.#isUnwelcomed();
-    try {
-      const { data, start, room } = await this.#resumed(params);
-      if (isFirst) this.#greet({ ...data, room, session: given(params, 'session') });
-      respond({ status: 'OK', data });
-      // Behind the answer, so that the client knows whose messages these are.
-      await start();
-      return ANSWERED;
-    } catch (error) {
-      if (this.#isUnwelcomed()) await this.#welcome();
-      throw error;
-    }
-  }
-
-  /** This connection becomes the client that it was; `start` lets it go on at its cursor. */
-  async #resumed(
-    params: Arguments,
-  ): Promise<{ readonly data: object; readonly room: string | null; readonly start: () => Promise<void> }> {
-    const wishes = { echo: flagOf(params, 'echo'), presence: flagOf(params, 'presence') };
-    const { chat, rates } = this.options;
-    // It comes into all its rooms anew, so it is a join: one after the other would be many for the price of a line.
-    if (this.clientId === undefined) rates.joinOfAddress(this.peer.remoteIP);
-    else rates.join(this.clientId, this.peer.remoteIP);
-    const resumed = await findResumed(chat, params, this.peer.cookie, (id) => this.peerOf(id));
-    const { client, pusher } = await this.#attachment.become(resumed.session, wishes, resumed.held);
-    this.#implicit = undefined;
-    const data = { id: client.id, rooms: roomsOf(client.session, false), recovered: true, cursor: resumed.cursor };
-    const start = async (): Promise<void> => {
-      if (!this.#over) await pusher.start(resumed.places);
-    };
-    return { data, room: client.session.room, start };
   }
 
   /** Whatever was asked before it is answered first. */
@@ -378,17 +253,19 @@ export class Conversation<Api> {
 
   #action(request: SocketRequest, respond: Respond): void {
     const fail = (error: unknown): void => {
-      this.#log(error, 'an action failed');
-      const { message, code, retryAfter } = this.#refused(error);
+      this.log(error, 'an action failed');
+      const { message, code, retryAfter } = this.refused(error);
       respond({ error: message, code, retryAfter });
     };
     this.#totalActions += 1;
+    // What is said after it is not to be said before it.
+    this.#sayings = undefined;
     if (this.#pendingActions >= this.options.simultaneousActions) {
       fail(new ChatError('too_many_pending'));
       return;
     }
     // After what was read before it, and holding up nothing that comes after.
-    const running = this.#turns.done.then(() => this.#run(request, respond)).catch(fail);
+    const running = this.turns.done.then(() => this.#run(request, respond)).catch(fail);
     const actions = (this.#actions ??= new Set());
     actions.add(running);
     void running.then(() => actions.delete(running));
@@ -396,9 +273,9 @@ export class Conversation<Api> {
 
   async #run({ params, refusal }: SocketRequest, respond: Respond): Promise<void> {
     if (refusal) throw refusal;
-    const { current } = this.#attachment;
+    const { current } = this.#entrance;
     if (!current) {
-      if (this.#isNobody) throw new ChatError('session_unknown');
+      if (this.#entrance.isNobody) throw new ChatError('session_unknown');
       return;
     }
     const { client } = current;
@@ -414,13 +291,13 @@ export class Conversation<Api> {
   }
 
   /** What the client is told of it; counted, unless there is nobody left to tell. */
-  #refused(error: unknown): ChatError {
+  refused(error: unknown): ChatError {
     const told = asChatError(error);
     if (!this.#over) this.options.chat.counters.refuse(told.code);
     return told;
   }
 
-  #log(error: unknown, text: string): void {
+  log(error: unknown, text: string): void {
     if (!(error instanceof ChatError)) this.options.chat.logger.error({ err: error, client: this.clientId }, text);
   }
 }

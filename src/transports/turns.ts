@@ -25,8 +25,16 @@ export function isOverdue(): boolean {
 
 const DONE = Promise.resolve();
 
+/** Work that waits, or is being done: how much of what waits it is. */
+export interface Turn {
+  count: number;
+  bytes: number;
+}
+
 export class Turns {
   #last = DONE;
+  /** The last one that was added, until it is begun. */
+  #open: Turn | undefined;
   #waiting = 0;
   #bytes = 0;
   #paused = false;
@@ -47,18 +55,38 @@ export class Turns {
    * @param work never rejects: whoever asked is told what went wrong by the work itself
    * @param bytes that it keeps in memory until it is done
    */
-  add(work: () => Promise<void>, bytes = 0): void {
-    this.#waiting += 1;
-    this.#bytes += bytes;
-    this.#look();
-    const inTime = (): Promise<void> => (isOverdue() ? new Promise(setImmediate).then(work) : work());
+  add(work: () => Promise<void>, bytes = 0): Turn {
+    const turn: Turn = { count: 0, bytes: 0 };
+    this.#open = turn;
+    this.#count(turn, bytes);
+    const begin = (): Promise<void> => {
+      if (this.#open === turn) this.#open = undefined;
+      return work();
+    };
+    const inTime = (): Promise<void> => (isOverdue() ? new Promise(setImmediate).then(begin) : begin());
     this.#last = this.#last.then(inTime).then(() => {
-      this.#waiting -= 1;
-      this.#bytes -= bytes;
+      this.#waiting -= turn.count;
+      this.#bytes -= turn.bytes;
       // Most sockets are idle most of the time: one promise is enough for all of them.
       if (this.#waiting === 0) this.#last = DONE;
       this.#look();
     });
+    return turn;
+  }
+
+  /** One more request for work that has not begun, to be done with it. False: too late, or something was added behind it. */
+  extend(turn: Turn, bytes: number): boolean {
+    if (this.#open !== turn) return false;
+    this.#count(turn, bytes);
+    return true;
+  }
+
+  #count(turn: Turn, bytes: number): void {
+    turn.count += 1;
+    turn.bytes += bytes;
+    this.#waiting += 1;
+    this.#bytes += bytes;
+    this.#look();
   }
 
   #look(): void {

@@ -22,6 +22,11 @@ async function refusal(call: Promise<unknown>): Promise<string> {
   }
 }
 
+/** What was asked before is written. */
+function afterItsTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+}
+
 describe('a broken way to Redis', () => {
   test('what was done and not heard of is done once', async () => {
     const proxy = await FaultProxy.to(sharedRedis());
@@ -83,7 +88,9 @@ describe('a broken way to Redis', () => {
     const proxy = await FaultProxy.to(sharedRedis());
     const store = await openRedisStore({ redis: { url: proxy.url } });
     const ids: string[] = [];
+    const inOrder: string[] = [];
     for (let round = 0; round < 5; round += 1) {
+      for (let index = 0; index < 20; index += 1) inOrder.push(`${round}:${index}`);
       const all = Array.from({ length: 20 }, (_, index) => tell(store, 'room:x', `${round}:${index}`));
       setTimeout(() => proxy.cut(), round);
       for (const said of await Promise.all(all)) if ('id' in said) ids.push(said.id);
@@ -92,7 +99,7 @@ describe('a broken way to Redis', () => {
     expect(entries.map(({ id }) => id)).toEqual(
       [...ids].sort((a, b) => Number(a.split('-')[1]) - Number(b.split('-')[1])),
     );
-    expect(new Set(entries.map(({ data }) => data)).size).toBe(100);
+    expect(entries.map(({ data }) => data)).toEqual(inOrder);
   });
 
   test('followers read again after the link was lost, and hear what comes then', async () => {
@@ -142,6 +149,53 @@ describe('a broken way to Redis', () => {
     expect(await texts(store, 'room:x')).toHaveLength(10);
   });
 
+  test('what waits behind a call that is not answered is not done, and is told so', async () => {
+    const redis = await OwnRedis.start();
+    const prefix = freshPrefix();
+    const store = await openRedisStore({
+      prefix,
+      redis: { url: redis.socket },
+      timing: { call: 300, silence: 60_000 },
+    });
+    await told(store, 'room:x', 'a');
+    redis.pause();
+    const written = refusal(tell(store, 'room:x', 'b'));
+    await afterItsTurn();
+    const waiting = Array.from({ length: 5 }, (_, nth) => refusal(tell(store, 'room:x', `c${String(nth)}`)));
+    expect(await written).toBe('outcome_unknown');
+    expect(await Promise.all(waiting)).toEqual(waiting.map(() => 'store_unavailable'));
+    const behindThem = refusal(tell(store, 'room:x', 'd'));
+    redis.resume();
+    expect(await behindThem).toMatch(/^answered/);
+    expect(await texts(store, 'room:x')).toEqual(['a', 'b', 'd']);
+  });
+
+  test('what Redis refuses for a while is done when it does not, in its order, with what waited behind it', async () => {
+    const redis = await OwnRedis.start();
+    const store = await openRedisStore({ redis: { url: redis.socket } });
+    await told(store, 'room:x', 'a');
+    const numbers = Array.from({ length: 100 }, (_, nth) => String(nth));
+    await redis.admin.config('SET', 'min-replicas-to-write', '1');
+    const all = Promise.all(numbers.map((nth) => tell(store, 'room:x', nth)));
+    await afterItsTurn();
+    await redis.admin.config('SET', 'min-replicas-to-write', '0');
+    await all;
+    expect(await texts(store, 'room:x')).toEqual(['a', ...numbers]);
+  });
+
+  test('what a full Redis refuses is refused, each batch by itself', async () => {
+    const redis = await OwnRedis.start();
+    // Less than sixteen batches would take, if each waited for the next look at what is to be sent again.
+    const store = await openRedisStore({ redis: { url: redis.socket }, timing: { call: 400 } });
+    await told(store, 'room:x', 'a');
+    await redis.admin.config('SET', 'maxmemory', '1');
+    const refused = Array.from({ length: 1000 }, (_, nth) => refusal(tell(store, 'room:x', String(nth))));
+    expect(await Promise.all(refused)).toEqual(refused.map(() => 'store_full'));
+    await redis.admin.config('SET', 'maxmemory', '0');
+    await told(store, 'room:x', 'b');
+    expect(await texts(store, 'room:x')).toEqual(['a', 'b']);
+  });
+
   test('closing waits for nothing', async () => {
     const redis = await OwnRedis.start();
     // Longer than this test may take: nothing ends it but the closing.
@@ -150,8 +204,13 @@ describe('a broken way to Redis', () => {
     const store = await openRedisStore({ redis: { url: redis.socket }, timing });
     redis.pause();
     const saying = refusal(tell(store, 'room:x', 'a'));
+    await afterItsTurn();
+    const behindIt = refusal(tell(store, 'room:x', 'b'));
+    const elsewhere = refusal(tell(store, 'room:y', 'c'));
     await store.close();
     expect(await saying).toBe('outcome_unknown');
+    expect(await behindIt).toBe('store_unavailable');
+    expect(await elsewhere).toBe('store_unavailable');
     expect(await refusal(tell(store, 'room:x', 'b'))).toBe('store_unavailable');
     expect(await store.health()).toEqual({ ready: false, reason: 'the store is closed' });
     await newRedisStore({}).close();

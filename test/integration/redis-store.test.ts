@@ -169,6 +169,15 @@ describe('RedisStore in Redis', () => {
       '1\n5-1\n5-0\n["a","b"]\ndata',
       '1\n5-1\n5-0\n["a","b",3]\ndata',
       '1\n5-1\n5-0\n[]\ndata',
+      '1\nentries',
+      '1\nentries\n',
+      '1\nentries\n5-0',
+      '1\nentries\n5-0\n5-1\n',
+      '1\nentries\n5-0\n5-1\n\none\n5-2',
+      '1\nentries\n5-0\n5-1\n\none\n5-3\n\nskips one',
+      '1\nentries\n5-0\n5-1\n\none\n5-2\n[]\nno speaker',
+      '1\nentries\n5-0\n5-1\n\none\n4-2\n\ngoes back',
+      `1\nentries\n5-0${Array.from({ length: 65 }, (_, nth) => `\n5-${nth + 1}\n\ntoo many`).join('')}`,
       '1\nchanged\n-1',
       '1\nchanged\n1e3',
       `1\n5-1\n5-0\n\n${'m'.repeat(5_000_000)}`,
@@ -180,6 +189,97 @@ describe('RedisStore in Redis', () => {
     expect(ear.entries[0]?.prev).toBe(id);
     expect([ear.stales, ear.versions]).toEqual([0, []]);
     expect(store.figures.malformed).toBe(garbage.length);
+  });
+
+  test('what is said in one room at once is one script and one announcement', async () => {
+    const redis = await OwnRedis.start();
+    const store = await openRedisStore({ redis: { url: redis.socket } });
+    const ear = new Ear();
+    await store.follow('room:x', ear);
+    await told(store, 'room:x', 'first');
+    const count = async (command: string): Promise<number> =>
+      Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await redis.admin.info('commandstats'))?.[1] ?? 0);
+    const before = [await count('evalsha'), await count('publish'), await count('xadd')];
+    const numbers = Array.from({ length: 60 }, (_, nth) => String(nth));
+    await Promise.all(numbers.map((nth) => told(store, 'room:x', nth)));
+    const after = [await count('evalsha'), await count('publish'), await count('xadd')];
+    const [scripts = 0, published = 0, added] = after.map((calls, index) => calls - before[index]!);
+    // The probe of the link may have come in between.
+    expect(scripts).toBeLessThan(5);
+    expect(published).toBeLessThan(5);
+    expect(added).toBe(60);
+    await eventually(() => ear.texts.length === 61);
+    expect(ear.texts).toEqual(['first', ...numbers]);
+  });
+
+  const watches = new Set<Redis>();
+  afterEach(() => {
+    for (const watch of watches) watch.disconnect();
+    watches.clear();
+  });
+
+  /** How many entries each script has from now on; those of other things have few. */
+  async function lengthsOfScripts(redis: OwnRedis): Promise<number[]> {
+    const lengths: number[] = [];
+    const watch = await redis.admin.monitor();
+    watches.add(watch);
+    watch.on('monitor', (_time: string, [command, , keys]: string[]) => {
+      if (command === 'evalsha' || command === 'eval') lengths.push(Number(keys) - 3);
+    });
+    return lengths;
+  }
+
+  test('no script has more than 64 entries, or much more than a quarter of a megabyte of them', async () => {
+    const redis = await OwnRedis.start();
+    const store = await openRedisStore({ redis: { url: redis.socket } });
+    const lengths = await lengthsOfScripts(redis);
+    await Promise.all(Array.from({ length: 150 }, (_, nth) => told(store, 'room:x', String(nth))));
+    await eventually(() => lengths.filter((length) => length > 5).length === 3);
+    expect(lengths.filter((length) => length > 5)).toEqual([64, 64, 22]);
+    lengths.length = 0;
+    await Promise.all(Array.from({ length: 12 }, (_, nth) => told(store, 'room:y', String(nth % 10).repeat(60_000))));
+    await eventually(() => lengths.filter((length) => length === 4).length === 3);
+    expect(await texts(store, 'room:y')).toHaveLength(12);
+  });
+
+  test('who is refused is refused for all that it has said since, and Redis is not asked again', async () => {
+    const redis = await OwnRedis.start();
+    const store = await openRedisStore({ redis: { url: redis.socket } });
+    await enter(store, 'x', 'c1');
+    const lengths = await lengthsOfScripts(redis);
+    const hundred = Array.from({ length: 100 });
+    const says = (room: string, create: boolean): Promise<unknown>[] =>
+      hundred.map(() => tell(store, `room:${room}`, { data: 'a', speaker: 'c2' }, { member: 'c2', create }));
+    expect(await Promise.all(says('x', true))).toEqual(hundred.map(() => ({ outcome: 'not_member' })));
+    expect(await Promise.all(says('none', false))).toEqual(hundred.map(() => ({ outcome: 'no_log' })));
+    await told(store, 'room:x', 'b');
+    await eventually(() => lengths.at(-1) === 1);
+    expect(lengths.filter((length) => length > 5)).toEqual([64, 64]);
+  });
+
+  test('who is refused is not let in by what is said behind it, when the room has lost its state', async () => {
+    const prefix = freshPrefix();
+    const store = await openRedisStore({ prefix });
+    await enter(store, 'x', 'c1');
+    await told(store, 'room:x', 'a');
+    await admin.del(`${prefix}{room:x}:room`);
+    const mine = (data: string) => tell(store, 'room:x', { data, speaker: 'c1' }, { member: 'c1', create: false });
+    const answers = await Promise.all([mine('b'), tell(store, 'room:x', 'c'), mine('d')]);
+    expect(answers.map(({ outcome }) => outcome)).toEqual(['no_log', 'appended', 'no_log']);
+    expect(await texts(store, 'room:x')).toEqual(['c']);
+  });
+
+  test('what entries are matched by counts with them: all of them are announced', async () => {
+    const store = await openRedisStore({});
+    const ear = new Ear();
+    await store.follow('room:x', ear);
+    const match = { key: 'k', value: '\u0001'.repeat(16_000) };
+    const says = Array.from({ length: 64 }, (_, nth) =>
+      tell(store, 'room:x', { data: String(nth), speaker: '', match }),
+    );
+    await Promise.all(says);
+    await eventually(() => ear.texts.length === 64);
+    expect(store.figures.malformed).toBe(0);
   });
 
   test('announcements over another Redis only wake', async () => {

@@ -148,7 +148,7 @@ export async function listen(
 
 /** Where one stands who has heard all of its rooms. */
 export function endsFor(chat: Chat, { session, peer: { remoteIP } }: Person): Promise<Map<Topic, EntryId>> {
-  return chat.ends([...session.rooms.keys()].map(roomTopic), remoteIP);
+  return chat.standing.ends([...session.rooms.keys()].map(roomTopic), remoteIP);
 }
 
 /** A feed that has begun; nothing tells it yet that there is more. */

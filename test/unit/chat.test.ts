@@ -82,7 +82,7 @@ test.each(['by its own wish', 'put there by the server'])(
     await join(chat, ann, 'hall', true);
     await join(chat, bob, 'hall');
     await say(chat, bob, 'hall', 'heard before');
-    const places = new Map([[roomTopic('hall'), await chat.endOf(roomTopic('hall'))]]);
+    const places = new Map([[roomTopic('hall'), await chat.standing.endOf(roomTopic('hall'))]]);
     await chat.sessions.write(ann.session, { places });
     if (how === 'by its own wish') await join(chat, ann, 'hall');
     else await chat.rooms.addMember(ann.session.id, 'hall');
@@ -822,24 +822,26 @@ describe('places', () => {
     await say(chat, ann, 'kitchen', 'secret');
     await join(chat, bob, 'kitchen');
     const floor = bob.session.rooms.get('kitchen')?.floor;
-    expect(await chat.placeIn(bob.session, 'kitchen', '1-1')).toEqual({ place: floor, loss: undefined });
-    expect(await chat.placeIn(bob.session, 'kitchen', '0-0')).toEqual({ place: floor, loss: undefined });
-    await expect(chat.placeIn(bob.session, 'cellar', undefined)).rejects.toMatchObject({ code: 'not_in_room' });
+    expect(await chat.standing.placeIn(bob.session, 'kitchen', '1-1')).toEqual({ place: floor, loss: undefined });
+    expect(await chat.standing.placeIn(bob.session, 'kitchen', '0-0')).toEqual({ place: floor, loss: undefined });
+    await expect(chat.standing.placeIn(bob.session, 'cellar', undefined)).rejects.toMatchObject({
+      code: 'not_in_room',
+    });
   });
 
   test('of a client whose record was lost: told how, for what it had before and for nothing else', async () => {
     const chat = await startChat();
     const session = await chat.welcome('x'.repeat(22), peer('web'), 'expired');
     const floor = session.rooms.get('defaultRoom')?.floor ?? '';
-    expect(await chat.placeIn(session, 'defaultRoom', undefined)).toEqual({
+    expect(await chat.standing.placeIn(session, 'defaultRoom', undefined)).toEqual({
       place: floor,
       loss: { reason: 'expired', lost: null },
     });
-    expect(await chat.placeIn(session, 'defaultRoom', '5-5')).toEqual({
+    expect(await chat.standing.placeIn(session, 'defaultRoom', '5-5')).toEqual({
       place: floor,
       loss: { reason: 'expired', lost: null },
     });
-    expect(await chat.placeIn(session, 'defaultRoom', floor)).toEqual({ place: floor, loss: undefined });
+    expect(await chat.standing.placeIn(session, 'defaultRoom', floor)).toEqual({ place: floor, loss: undefined });
   });
 
   test('who had read nothing of a room yet is told when that is lost, and it is back there', async () => {
@@ -852,7 +854,7 @@ describe('places', () => {
     await eventually(() => Date.now() > entryIdParts(heard.floor).ms);
     await chat.memberships.rejoin(ann, 'kitchen', heard);
     const given = (await chat.store.client(ann.session.id))!.places.get(roomTopic('kitchen'));
-    expect((await chat.placeIn(ann.session, 'kitchen', given)).loss).toEqual({ reason: 'reset', lost: null });
+    expect((await chat.standing.placeIn(ann.session, 'kitchen', given)).loss).toEqual({ reason: 'reset', lost: null });
   });
 
   test('and nothing of the rooms that it comes into, or is put into, only then', async () => {
@@ -863,7 +865,10 @@ describe('places', () => {
     const back = (await chat.sessions.load(session.id))!;
     for (const room of ['kitchen', 'hall']) {
       const place = back.rooms.get(room)!.floor;
-      expect(await chat.placeIn(back, room, back.places.get(roomTopic(room)))).toEqual({ place, loss: undefined });
+      expect(await chat.standing.placeIn(back, room, back.places.get(roomTopic(room)))).toEqual({
+        place,
+        loss: undefined,
+      });
     }
   });
 });

@@ -434,7 +434,7 @@ describe('who comes and goes', () => {
 
       for (const place of ['1-0', '1-1', '0-1', BEGINNING]) {
         const { presenceFloor } = ann.session.rooms.get('kitchen')!;
-        expect(await chat.presencePlaceIn(ann.session, 'kitchen', place)).toBe(presenceFloor);
+        expect(await chat.standing.presencePlaceIn(ann.session, 'kitchen', place)).toBe(presenceFloor);
       }
       if (listening) await chat.rooms.leave(ann, 'kitchen');
     }
@@ -443,9 +443,11 @@ describe('who comes and goes', () => {
     await chat.store.leave('kitchen', ann.session.id);
     await chat.memberships.rejoin(ann, 'kitchen', ann.session.rooms.get('kitchen')!);
     expect((await chat.store.membership('kitchen', ann.session.id))?.presenceFloor).toBe(presenceFloor);
-    expect(await chat.presencePlaceIn(ann.session, 'kitchen', '1-1')).toBe(presenceFloor);
+    expect(await chat.standing.presencePlaceIn(ann.session, 'kitchen', '1-1')).toBe(presenceFloor);
     await chat.rooms.leave(ann, 'kitchen');
-    await expect(chat.presencePlaceIn(ann.session, 'kitchen', '1-1')).rejects.toMatchObject({ code: 'not_in_room' });
+    await expect(chat.standing.presencePlaceIn(ann.session, 'kitchen', '1-1')).rejects.toMatchObject({
+      code: 'not_in_room',
+    });
   });
 
   test('after a reset, from the birth of the new log on', async () => {
@@ -463,7 +465,7 @@ describe('who comes and goes', () => {
     const { state, entries } = await store.read('presence:kitchen', BEGINNING, 10);
     expect(entries).toHaveLength(2);
     for (const place of [lost, BEGINNING, state!.born]) {
-      expect(await chat.presencePlaceIn(ann.session, 'kitchen', place)).toBe(state!.born);
+      expect(await chat.standing.presencePlaceIn(ann.session, 'kitchen', place)).toBe(state!.born);
     }
     stop();
   });

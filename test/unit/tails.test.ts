@@ -75,7 +75,7 @@ async function said(tail: Tail, count: number, text: (nth: number) => string = S
 /** Whether the tail serves from memory what follows a place. */
 async function isWarm(tail: Tail, after: string): Promise<boolean> {
   const before = store.reads;
-  await tail.batch(after, '192.0.2.1');
+  await tail.batch(after, { remoteIP: '192.0.2.1' });
   return store.reads === before;
 }
 
@@ -269,7 +269,7 @@ describe("a client's own log", () => {
     expect(tails.isSilent('client:c1')).toBe(false);
     const tail = await followed(tails, 'client:c1');
     await eventually(() => tail.last === first);
-    expect((await tail.batch(BEGINNING, '192.0.2.1')).entries.map(({ id }) => id)).toEqual([first]);
+    expect((await tail.batch(BEGINNING, { remoteIP: '192.0.2.1' })).entries.map(({ id }) => id)).toEqual([first]);
     const second = await own('b');
     await eventually(() => tail.last === second);
     expect(watching.begins).toBe(1);

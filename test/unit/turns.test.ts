@@ -24,3 +24,38 @@ test('requests that need nothing but the processor leave room for everybody else
   const inOrder = [...Array(20).keys()];
   expect(done).toEqual(sockets.map(() => inOrder));
 });
+
+describe('a turn that is extended', () => {
+  test('holds up its reader as so many turns do, until it is done', async () => {
+    const pauses: boolean[] = [];
+    const turns = new Turns({ pause: (paused) => pauses.push(paused) });
+    const turn = turns.add(() => Promise.resolve());
+    for (let nth = 1; nth < 256; nth += 1) expect(turns.extend(turn, 1)).toBe(true);
+    expect([pauses, turns.idle]).toEqual([[true], false]);
+    await turns.done;
+    expect([pauses, turns.idle]).toEqual([[true, false], true]);
+  });
+
+  test('counts the bytes of all of it', async () => {
+    const pauses: boolean[] = [];
+    const turns = new Turns({ pause: (paused) => pauses.push(paused) });
+    const turn = turns.add(() => Promise.resolve(), 1_000_000);
+    turns.extend(turn, 50_000);
+    expect(pauses).toEqual([true]);
+    await turns.done;
+    expect(pauses).toEqual([true, false]);
+  });
+
+  test('is the last one, and has not begun', async () => {
+    const turns = new Turns({ pause: () => undefined });
+    const [first, second] = [turns.add(() => Promise.resolve()), turns.add(() => Promise.resolve())];
+    expect([turns.extend(first, 0), turns.extend(second, 0)]).toEqual([false, true]);
+    await turns.done;
+    expect(turns.extend(second, 0)).toBe(false);
+    const held = turns.add(() => new Promise((resolve) => setImmediate(resolve)));
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(turns.extend(held, 0)).toBe(false);
+    await turns.done;
+  });
+});

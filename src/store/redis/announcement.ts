@@ -3,7 +3,8 @@ import type { Entry, NewEntry } from '../../core/entry';
 import { parseEntryId } from '../../protocol/entry-id';
 
 export type Announcement =
-  | { readonly kind: 'entry'; readonly entry: Entry }
+  /** At least one; each follows the one before it. */
+  | { readonly kind: 'entries'; readonly entries: readonly Entry[] }
   /** The log moved; it must be read to know how. */
   | { readonly kind: 'moved' }
   /** The record of the client whose channel it is. */
@@ -16,8 +17,13 @@ export const MOVED = '1\nmoved';
 const MAX_LENGTH = 4 * 1024 * 1024;
 const CHANGED = /^1\nchanged\n([1-9]\d{0,14})$/;
 
+const ENTRIES = '1\nentries\n';
+/** In one announcement. */
+export const MOST_ENTRIES = 64;
+
 /**
- * An entry is announced as `1`, id, prev, tag and data, with line feeds between: the scripts put it together.
+ * An entry is announced as `1`, id, prev, tag and data, with line feeds between: the scripts put it together. Several, of
+ * which none has a line feed in its data, as `1`, `entries`, the place before them, then id, tag and data of each.
  * The tag is a line of JSON, since only the data may hold anything: `["speaker"]`, `["speaker","key","value"]` or nothing.
  */
 export function encodeTag({ speaker, match }: NewEntry): string {
@@ -31,17 +37,35 @@ export function parseAnnouncement(text: string): Announcement | undefined {
   if (text === MOVED) return { kind: 'moved' };
   const changed = CHANGED.exec(text);
   if (changed) return { kind: 'changed', version: Number(changed[1]) };
+  if (text.startsWith(ENTRIES)) return parseEntries(text.slice(ENTRIES.length).split('\n', 3 * MOST_ENTRIES + 2));
 
   const idEnd = text.indexOf('\n', 2);
   const prevEnd = idEnd < 0 ? -1 : text.indexOf('\n', idEnd + 1);
   const tagEnd = prevEnd < 0 ? -1 : text.indexOf('\n', prevEnd + 1);
   if (tagEnd < 0) return undefined;
   const id = text.slice(2, idEnd);
-  const prev = text.slice(idEnd + 1, prevEnd);
+  const entry = entryOf(id, text.slice(idEnd + 1, prevEnd), text.slice(prevEnd + 1, tagEnd), text.slice(tagEnd + 1));
+  return entry && { kind: 'entries', entries: [entry] };
+}
+
+function parseEntries(lines: readonly string[]): Announcement | undefined {
+  if (lines.length > 3 * MOST_ENTRIES + 1) return undefined;
+  const entries: Entry[] = [];
+  let [before = ''] = lines;
+  for (let at = 1; at < lines.length; at += 3) {
+    const [id = '', tag = '', data] = lines.slice(at, at + 3);
+    const entry = data === undefined ? undefined : entryOf(id, before, tag, data);
+    if (!entry) return undefined;
+    entries.push(entry);
+    before = id;
+  }
+  return entries.length > 0 ? { kind: 'entries', entries } : undefined;
+}
+
+function entryOf(id: string, prev: string, tag: string, data: string): Entry | undefined {
   if (!follows(id, prev)) return undefined;
-  const tag = parseTag(text.slice(prevEnd + 1, tagEnd));
-  if (!tag) return undefined;
-  return { kind: 'entry', entry: { id, prev, data: text.slice(tagEnd + 1), ...tag } };
+  const said = parseTag(tag);
+  return said && { id, prev, data, ...said };
 }
 
 function follows(id: string, prev: string): boolean {

@@ -13,16 +13,41 @@ import { scripts, type ScriptName } from './scripts';
 
 type Argument = string | number;
 
-interface Call {
-  readonly write: boolean;
-  readonly send: () => Promise<unknown>;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
-  /** By the steady clock. */
-  readonly until: number;
+/** It waited behind what failed for now, and was not written: it is to be sent again, in its old order. */
+export class NotWritten extends Error {}
+
+/** A call on its way, as what writes it later sees it. */
+export interface Sending {
+  /**
+   * To be called as it is written. False: it must not be, as nobody waits for it any more, and who did was told that
+   * nothing was done.
+   */
+  write(): boolean;
+}
+
+class Call implements Sending {
   /** Written now, on the link of this number; 0 when it waits for one. */
-  link: number;
-  mayBeDone: boolean;
+  link = 0;
+  mayBeDone = false;
+
+  constructor(
+    /** Those that are waited for. */
+    readonly all: ReadonlySet<Call>,
+    readonly isWrite: boolean,
+    readonly send: (call: Sending) => Promise<unknown>,
+    /** `send` only queues it: it is written when `write` is called. */
+    readonly later: boolean,
+    readonly resolve: (value: unknown) => void,
+    readonly reject: (error: Error) => void,
+    /** By the steady clock. */
+    readonly until: number,
+  ) {}
+
+  write(): boolean {
+    if (!this.all.has(this)) return false;
+    this.mayBeDone = true;
+    return true;
+  }
 }
 
 /** Nothing was done: it was never written, or refused by a Redis that will be, or will find, the right one soon. */
@@ -32,6 +57,15 @@ const REFUSED =
 const LOST =
   /^(Connection is closed|Command aborted|Socket timeout|Cluster is ended|UNBLOCKED|Too many Cluster redirections)/;
 const FULL = /^(OOM|MISCONF)/;
+
+function isRefused(error: Error): boolean {
+  return error instanceof NotWritten || REFUSED.test(error.message);
+}
+
+/** It is sent again. */
+export function isPassing(error: Error): boolean {
+  return isRefused(error) || LOST.test(error.message);
+}
 
 /** `view` may sweep, but who asks for it wants to know, not to do. */
 const READS: ReadonlySet<ScriptName> = new Set(['read', 'ends', 'history', 'view', 'nodes']);
@@ -50,7 +84,7 @@ const commandOf = (name: ScriptName): `script:${ScriptName}` => `script:${name}`
 type ScriptedClient = Record<ReturnType<typeof commandOf>, (...parameters: Argument[]) => Promise<unknown>>;
 
 export class Calls {
-  /** How long answers took, those of calls that were given up aside. */
+  /** How long answers took from when they were asked for, those of calls that were given up aside. */
   readonly latency = new Histogram(LATENCY_BOUNDS);
   /** In order of their end, as they all get the same time. */
   readonly #calls = new Set<Call>();
@@ -59,6 +93,7 @@ export class Calls {
   #closed = false;
   #ticking: NodeJS.Timeout | undefined;
   #corked = false;
+  #beforeWriting: (() => void)[] = [];
 
   constructor(
     readonly client: Client,
@@ -101,9 +136,24 @@ export class Calls {
 
   /** Keys in one slot; text from clients in `parameters` only, never in the script. */
   script(name: ScriptName, keys: readonly string[], parameters: readonly Argument[]): Promise<unknown> {
-    const scripted = this.client as unknown as ScriptedClient;
-    const count = COUNTED.has(name) ? [keys.length] : [];
-    return this.#call(!READS.has(name), () => scripted[commandOf(name)](...count, ...keys, ...parameters));
+    return this.#call(!READS.has(name), () => this.#run(name, keys, parameters));
+  }
+
+  /** A write that goes out together with others, by `runFor`. `send` rejects as that does, or with `NotWritten`. */
+  together(send: (call: Sending) => Promise<unknown>): Promise<unknown> {
+    return this.#call(true, send, true);
+  }
+
+  /** Runs a script for calls that are made already, whose time it is: it has none of its own. */
+  runFor(name: ScriptName, keys: readonly string[], parameters: readonly Argument[]): Promise<unknown> {
+    this.#cork();
+    return this.#run(name, keys, parameters);
+  }
+
+  /** Does it when what this turn of the event loop asks is about to go out; what it sends goes with that. */
+  beforeWriting(work: () => void): void {
+    this.#beforeWriting.push(work);
+    this.#cork();
   }
 
   close(): void {
@@ -112,10 +162,16 @@ export class Calls {
     for (const call of this.#calls) this.#giveUp(call);
   }
 
-  #call(write: boolean, send: () => Promise<unknown>): Promise<unknown> {
+  #run(name: ScriptName, keys: readonly string[], parameters: readonly Argument[]): Promise<unknown> {
+    const scripted = this.client as unknown as ScriptedClient;
+    const count = COUNTED.has(name) ? [keys.length] : [];
+    return scripted[commandOf(name)](...count, ...keys, ...parameters);
+  }
+
+  #call(isWrite: boolean, send: (call: Sending) => Promise<unknown>, later = false): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const until = performance.now() + this.callMs;
-      const call: Call = { write, send, resolve, reject, until, link: 0, mayBeDone: false };
+      const call = new Call(this.#calls, isWrite, send, later, resolve, reject, until);
       if (this.#closed) {
         this.#giveUp(call);
         return;
@@ -131,10 +187,10 @@ export class Calls {
     const couldBeDone = call.mayBeDone;
     const link = this.#link;
     call.link = link;
-    call.mayBeDone = true;
+    if (!call.later) call.mayBeDone = true;
     this.#cork();
     const sentAt = performance.now();
-    call.send().then(
+    call.send(call).then(
       (value) => {
         if (!this.#calls.delete(call)) return;
         this.latency.observe(performance.now() - sentAt);
@@ -149,8 +205,8 @@ export class Calls {
   #failed(call: Call, link: number, couldBeDone: boolean, error: Error): void {
     // It was written again meanwhile, on a newer link, or has ended.
     if (!this.#calls.has(call) || (call.link !== 0 && call.link !== link)) return;
-    if (REFUSED.test(error.message)) call.mayBeDone = couldBeDone;
-    if (REFUSED.test(error.message) || LOST.test(error.message)) {
+    if (isRefused(error)) call.mayBeDone = couldBeDone;
+    if (isPassing(error)) {
       // The next link, or the next tick, sends it again.
       call.link = 0;
       return;
@@ -171,7 +227,7 @@ export class Calls {
 
   #giveUp(call: Call): void {
     this.#calls.delete(call);
-    call.reject(new ChatError(call.write && call.mayBeDone ? 'outcome_unknown' : 'store_unavailable', '', 1));
+    call.reject(new ChatError(call.isWrite && call.mayBeDone ? 'outcome_unknown' : 'store_unavailable', '', 1));
   }
 
   /**
@@ -187,8 +243,14 @@ export class Calls {
     this.#corked = true;
     for (const stream of streams) stream.cork();
     setImmediate(() => {
-      this.#corked = false;
-      for (const stream of streams) stream.uncork();
+      const last = this.#beforeWriting;
+      this.#beforeWriting = [];
+      try {
+        for (const work of last) work();
+      } finally {
+        this.#corked = false;
+        for (const stream of streams) stream.uncork();
+      }
     });
   }
 }

@@ -1,17 +1,21 @@
 /** The logs in Redis: a stream for the entries, and beside it a hash that outlives them and tells where the log stands. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Entry, Match, NewEntry, Topic } from '../../core/entry';
 import { topicSubject } from '../../core/entry';
 import { NODE_KEY_MS } from '../../core/settings';
 import type { Appended, AppendOptions, Slice } from '../../core/store';
 import { ChatError } from '../../protocol/errors';
 import { BEGINNING, type EntryId } from '../../protocol/entry-id';
-import { encodeTag, MOVED } from './announcement';
+import { encodeTag } from './announcement';
+import { Appends } from './appends';
 import { listOf, pairsOf, textOf, type Context, type Reply } from './context';
 import type { Replication } from './replication';
 
 export class Logs {
-  readonly #pace: number;
+  readonly #appends: Appends;
+  /** Tells this process' own keys from others'. */
+  readonly #node = randomBytes(12).toString('base64url');
+  #count = 0;
 
   constructor(
     readonly context: Context,
@@ -21,42 +25,35 @@ export class Logs {
   ) {
     const { messageTTL, logKeep } = context.limits;
     // A TTL is renewed eight times in its course at most, not with every say.
-    this.#pace = Math.max(1, Math.floor(Math.min(messageTTL || logKeep, logKeep) / 8));
+    const pace = Math.max(1, Math.floor(Math.min(messageTTL || logKeep, logKeep) / 8));
+    this.#appends = new Appends(context, pace);
   }
 
   async append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {
-    const { calls, keys, limits, publish, announce } = this.context;
-    const { state, log, once, kind } = keys.log(topic);
-    const roll = kind === 'client' ? state : keys.roll(topicSubject(topic));
-    const parameters = [
-      publish,
-      limits.logKeep,
-      limits.messageTTL,
-      limits.maxLogLength,
-      this.#pace,
-      kind,
-      options.member ?? '',
-      options.create ? '1' : '0',
-      Math.max(1, Math.round(options.keyMs ?? NODE_KEY_MS)),
-      encodeTag(entry),
-      'd',
-      entry.data,
-    ];
-    if (entry.speaker !== '') parameters.push('s', entry.speaker);
-    if (entry.match) parameters.push('k', entry.match.key, 'v', entry.match.value);
-
-    const link = calls.link;
-    const answer = textOf(
-      (await calls.script('append', [state, log, once(options.key ?? randomUUID()), roll], parameters)) as Reply,
-    );
+    const { link } = this.context.calls;
+    const answer = await this.#appends.append(topic, {
+      once: options.key ?? this.#ownKey(),
+      member: options.member ?? '',
+      create: options.create,
+      keyMs: Math.max(1, Math.round(options.keyMs ?? NODE_KEY_MS)),
+      tag: encodeTag(entry),
+      data: entry.data,
+      speaker: entry.speaker,
+      match: entry.match,
+    });
     if (answer === '!') return { outcome: 'not_member' };
     if (answer === '?') return { outcome: 'no_log' };
     if (this.replication && !(await this.replication.reached(link))) throw new ChatError('outcome_unknown', '', 1);
     if (answer.startsWith('=')) return { outcome: 'repeated', id: answer.slice(1) };
-    announce(log, MOVED);
     if (!answer.startsWith('*')) return { outcome: 'appended', id: answer };
     await this.made(topicSubject(topic));
     return { outcome: 'appended', id: answer.slice(1) };
+  }
+
+  /** For what may be written again, when its answer is lost on the way. */
+  #ownKey(): string {
+    this.#count += 1;
+    return `${this.#node}:${this.#count.toString(36)}`;
   }
 
   async read(topic: Topic, after: EntryId, limit: number): Promise<Slice> {

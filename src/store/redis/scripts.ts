@@ -20,7 +20,7 @@ const inRoom = (file: string, flags: ScriptParts['flags'] = ''): ScriptParts => 
 });
 
 const catalogue = {
-  append: { files: ['clock', 'append'], keys: 4, flags: '' },
+  append: { files: ['clock', 'append'], keys: undefined, flags: '' },
   read: { files: ['clock', 'read'], keys: 2, flags: 'no-writes' },
   ends: { files: ['ends'], keys: undefined, flags: 'no-writes' },
   history: { files: ['clock', 'history'], keys: 1, flags: 'no-writes' },

@@ -216,12 +216,12 @@ export class Subscriptions {
     if (!channel) return;
     const { entries } = this.options;
     const heard = parseAnnouncement(text);
-    if (!heard || (heard.kind === 'entry' && entries === 'foreign')) {
+    if (!heard || (heard.kind === 'entries' && entries === 'foreign')) {
       this.#malformed += 1;
       return;
     }
     for (const follower of [...channel.followers]) {
-      if (heard.kind === 'entry' && entries === 'believed') follower.entry(heard.entry);
+      if (heard.kind === 'entries' && entries === 'believed') for (const entry of heard.entries) follower.entry(entry);
       else if (heard.kind === 'changed') follower.changed(heard.version);
       else follower.stale();
     }

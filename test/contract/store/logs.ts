@@ -2,7 +2,7 @@ import type { NewEntry, Topic } from '../../../src/core/entry';
 import { BEGINNING, entryIdParts, formatEntryId } from '../../../src/protocol/entry-id';
 import { eventually } from '../../support/eventually';
 import type { Make } from '../store';
-import { enter, joined, tell, texts, told } from './given';
+import { Ear, enter, joined, tell, texts, told } from './given';
 
 const room: Topic = 'room:x';
 
@@ -94,6 +94,51 @@ export function logFacts(make: Make): void {
     const { entries: kept } = await store.read(room, BEGINNING, 100);
     expect(kept.map(({ id: _id, prev: _prev, ...entry }) => entry)).toEqual(entries);
     expect(await store.history(room, undefined, 100)).toEqual(kept);
+  });
+
+  test('of what comes at once each has its own answer, and all of it goes in as it came', async () => {
+    const { store, second } = await make();
+    await enter(store, 'x', 'c1');
+    const ear = new Ear();
+    const other = await second();
+    await other.follow(room, ear);
+    const before = (await store.read(room, BEGINNING, 0)).state!.last;
+    const match = { key: 'k', value: 'v' };
+    const answers = await Promise.all([
+      tell(store, room, { data: 'a', speaker: 'c1' }, { member: 'c1' }),
+      tell(store, room, { data: 'not mine', speaker: 'c2' }, { member: 'c2' }),
+      tell(store, room, 'b', { key: 'same' }),
+      tell(store, room, { data: 'c', speaker: '', match }),
+      tell(store, room, 'once more', { key: 'same' }),
+      tell(store, room, { data: 'two\nlines', speaker: 'c1', match }, { member: 'c1' }),
+    ]);
+    const ids = answers.map((answer) => ('id' in answer ? answer.id : undefined));
+    expect(answers.map(({ outcome }) => outcome)).toEqual([
+      'appended',
+      'not_member',
+      'appended',
+      'appended',
+      'repeated',
+      'appended',
+    ]);
+    expect(ids[4]).toBe(ids[2]);
+    const { entries } = await other.read(room, before, 10);
+    expect(entries).toEqual([
+      { id: ids[0], prev: before, data: 'a', speaker: 'c1' },
+      { id: ids[2], prev: ids[0], data: 'b', speaker: '' },
+      { id: ids[3], prev: ids[2], data: 'c', speaker: '', match },
+      { id: ids[5], prev: ids[3], data: 'two\nlines', speaker: 'c1', match },
+    ]);
+    await eventually(() => ear.entries.length === 4);
+    expect(ear.entries).toEqual(entries);
+  });
+
+  test('a log is trimmed to its length, however much comes at once', async () => {
+    const { store } = await make({ maxLogLength: 10 });
+    await Promise.all(Array.from({ length: 25 }, (_, nth) => tell(store, room, String(nth))));
+    const { entries, state } = await store.read(room, BEGINNING, 100);
+    expect(entries.map(({ data }) => data)).toEqual(['15', '16', '17', '18', '19', '20', '21', '22', '23', '24']);
+    expect(state?.trimmed).toBe(15);
   });
 
   test('the same key appends once and answers the first id', async () => {

@@ -1,55 +1,90 @@
--- Appends one entry and announces it. This is what a say costs, so every call and every number in it is counted:
--- ids are put together as texts, because Lua prints numbers slowly.
--- KEYS state, log, once, roll (of a client's topic: none)
--- ARGV publish, logKeep, messageTTL, maxLogLength, pace, kind, member, create, keyMs, tag, then the fields: d, data, …
-local STATE, LOG, ONCE = KEYS[1], KEYS[2], KEYS[3]
-local ttl, longest, kind, member = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6], ARGV[7]
+-- Appends entries to one log in the order given, and announces them together. This is what a say costs, so every call and
+-- every number in it is counted: ids are put together as texts, because Lua prints numbers slowly.
+-- KEYS state, log, roll (of a client's topic: its state), then for each entry its `once`
+-- ARGV publish, logKeep, messageTTL, maxLogLength, pace, kind, then for each entry: member, create, keyMs, tag, how many
+-- more there are of it, and those, its fields: d, data, …
+-- Answers for each entry: its id, behind `*` where it brought a room into being, behind `=` where it had been appended
+-- before; or `!`, not a member, or `?`, no log.
+local STATE, LOG, ROLL = KEYS[1], KEYS[2], KEYS[3]
+local ttl, longest, kind = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6]
 
 local LAST, TRIMMED = 'last', 'trimmed'
 if kind == 'presence' then LAST, TRIMMED = 'plast', 'ptrimmed' end
 local state = redis.call('HMGET', STATE, LAST, TRIMMED, 'used')
 local last, trimmed, used = state[1], state[2], state[3] or 0
-local made = ''
+local appended, seq = 0, nil
+-- What is announced: id, tag and data of each entry.
+local before, news, oneLineEach = nil, {}, true
+-- Who was refused is so for the rest: what it said later is not to come before it.
+local refusals = {}
 
-if not last then
+local function refusal(member, create)
+  if refusals[member] then return refusals[member] end
+  if last then return member ~= '' and not redis.call('ZSCORE', ROLL, member) and '!' end
   -- A client's log lives in the client's record, so there is none without one.
-  local refused = ARGV[8] ~= '1' and '?' or member ~= '' and '!'
-  if kind == 'client' and redis.call('HEXISTS', STATE, 'v') == 0 then refused = '?' end
-  local done = redis.call('GET', ONCE)
-  if done then return '=' .. done end
-  if refused then return refused end
-  last, trimmed = string.format('%d-0', now), 0
-  redis.call('UNLINK', LOG)
-  redis.call('HSET', STATE, 'last', last, 'born', last, 'trimmed', 0)
-  if kind ~= 'client' then
-    redis.call('HSET', STATE, 'plast', last, 'pborn', last, 'ptrimmed', 0)
-    redis.call('PEXPIRE', STATE, ARGV[2])
-    made = '*'
+  if create ~= '1' or kind == 'client' and redis.call('HEXISTS', STATE, 'v') == 0 then return '?' end
+  return member ~= '' and '!'
+end
+
+local function append(once, at, fields)
+  local member, made = ARGV[at], ''
+  local refused = refusal(member, ARGV[at + 1])
+  if refused then
+    -- A repeated say is answered even where a new one is refused.
+    local done = redis.call('GET', once)
+    if done then return '=' .. done end
+    if member ~= '' then refusals[member] = refused end
+    return refused
   end
-elseif member ~= '' and not redis.call('ZSCORE', KEYS[4], member) then
-  -- A repeated say is answered even where a new one is refused.
-  local done = redis.call('GET', ONCE)
-  return done and '=' .. done or '!'
+  if not last then
+    local done = redis.call('GET', once)
+    if done then return '=' .. done end
+    last, trimmed = string.format('%d-0', now), 0
+    redis.call('UNLINK', LOG)
+    redis.call('HSET', STATE, 'last', last, 'born', last, 'trimmed', 0)
+    if kind ~= 'client' then
+      redis.call('HSET', STATE, 'plast', last, 'pborn', last, 'ptrimmed', 0)
+      redis.call('PEXPIRE', STATE, ARGV[2])
+      made = '*'
+    end
+  end
+
+  local id, number = nextId(last)
+  -- Asks for the key and keeps it in one call. Nothing is refused half-way: the keys have their types, unless somebody
+  -- else writes there, and a Redis that is full refuses a script with `#!lua` before its first line.
+  local done = redis.call('SET', once, id, 'NX', 'GET', 'PX', ARGV[at + 2])
+  if done then return '=' .. done end
+
+  if appended == 0 and ttl > 0 then
+    redis.call('XADD', LOG, 'MINID', '=', string.format('%d', now - ttl), id, 'p', last,
+      unpack(ARGV, at + 5, at + 4 + fields))
+  else
+    redis.call('XADD', LOG, id, 'p', last, unpack(ARGV, at + 5, at + 4 + fields))
+  end
+  if appended == 0 then before = last end
+  appended, last, seq = appended + 1, id, number
+  local data = ARGV[at + 6]
+  news[#news + 1] = id
+  news[#news + 1] = ARGV[at + 3]
+  news[#news + 1] = data
+  oneLineEach = oneLineEach and not string.find(data, '\n', 1, true)
+  return made .. id
 end
 
-local id, seq = nextId(last)
--- Asks for the key and keeps it in one call. Nothing after it can be refused: the keys have their types, and a Redis
--- that is full refuses a script with `#!lua` before its first line.
-local done = redis.call('SET', ONCE, id, 'NX', 'GET', 'PX', ARGV[9])
-if done then return '=' .. done end
-
-if ttl > 0 then
-  redis.call('XADD', LOG, 'MINID', '=', string.format('%d', now - ttl), id, 'p', last, unpack(ARGV, 11))
-else
-  redis.call('XADD', LOG, id, 'p', last, unpack(ARGV, 11))
+local answers, at = {}, 7
+for nth = 4, #KEYS do
+  local fields = tonumber(ARGV[at + 4])
+  answers[#answers + 1] = append(KEYS[nth], at, fields)
+  at = at + 5 + fields
 end
+if appended == 0 then return answers end
 
 -- The log cannot be longer than this since it was last cut, so its length is rarely asked for.
 if seq - trimmed > longest and redis.call('XLEN', LOG) > longest then
   redis.call('XTRIM', LOG, 'MAXLEN', '=', ARGV[4])
-  redis.call('HSET', STATE, LAST, id, TRIMMED, string.format('%d', seq - longest))
+  redis.call('HSET', STATE, LAST, last, TRIMMED, string.format('%d', seq - longest))
 else
-  redis.call('HSET', STATE, LAST, id)
+  redis.call('HSET', STATE, LAST, last)
 end
 
 if kind == 'client' then
@@ -68,6 +103,13 @@ elseif now - used >= tonumber(ARGV[5]) then
 end
 
 if ARGV[1] ~= '' then
-  redis.call(ARGV[1], LOG, '1\n' .. id .. '\n' .. last .. '\n' .. ARGV[10] .. '\n' .. ARGV[12])
+  if appended > 1 and oneLineEach then
+    redis.call(ARGV[1], LOG, '1\nentries\n' .. before .. '\n' .. table.concat(news, '\n'))
+  else
+    for nth = 1, #news, 3 do
+      redis.call(ARGV[1], LOG, table.concat({ '1', news[nth], before, news[nth + 1], news[nth + 2] }, '\n'))
+      before = news[nth]
+    end
+  end
 end
-return made .. id
+return answers
