@@ -72,15 +72,23 @@ export class SentinelDeployment {
     await eventually(async () => (await this.primary.admin.info('replication')).includes('connected_slaves:0'));
   }
 
-  /** The replica has become the primary. */
+  /** The replica has become the primary, and every sentinel says so. */
   async promoted(): Promise<void> {
-    await eventually(async () => (await this.replica.admin.info('replication')).includes('role:master'), 30_000);
+    await eventually(async () => {
+      if (!(await this.replica.admin.info('replication')).includes('role:master')) return false;
+      const told = await Promise.all(
+        this.#admins.map((sentinel) => sentinel.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)),
+      );
+      return (told as string[][]).every(([, port]) => port === String(this.replicaPort));
+    }, 30_000);
   }
 
-  /** The old primary comes back, and follows the new one; the sentinels would tell it to as well, in their time. */
+  /**
+   * The old primary comes back, and follows the new one; the sentinels would tell it to as well, in their time. As it has
+   * nothing on its disk, it would be an empty primary until then, to whoever still takes it for one.
+   */
   async primaryIsReplica(): Promise<void> {
-    await this.primary.start();
-    await this.primary.admin.replicaof('127.0.0.1', this.replicaPort);
+    await this.primary.start('--replicaof', `127.0.0.1 ${this.replicaPort}`, '--replica-serve-stale-data', 'no');
     await eventually(async () => (await this.replica.admin.info('replication')).includes('state=online'));
   }
 

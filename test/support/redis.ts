@@ -64,8 +64,10 @@ export class OwnRedis {
     return this.#admin;
   }
 
-  async start(): Promise<void> {
-    const settings = ['--port', '0', '--unixsocket', this.socket, '--save', '', '--dir', this.folder, ...this.options];
+  /** @param options for this time */
+  async start(...options: readonly string[]): Promise<void> {
+    const usual = ['--port', '0', '--unixsocket', this.socket, '--save', '', '--dir', this.folder];
+    const settings = [...usual, ...this.options, ...options];
     this.#process = await RedisProcess.start(settings);
   }
 
