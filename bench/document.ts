@@ -87,7 +87,8 @@ ${markdown(['', 'bar', 'measured', 'met', 'the floor'], promises)}
 
 The floor is what the least that does the same in Node came to in the same run: the package \`ws\` with a Set of sockets for
 a room, each message framed once, or joined with others of its turn; \`node:http\` with a list of waiting responses. They
-keep no log, know no clients, and check nothing. Where the floor itself is below a bar, the bar is out of reach in Node.
+keep no log but where Redis is part of it, know no clients, and check nothing. Where the floor itself is below a bar, the
+bar was out of reach in Node in that run; floors differ from run to run as much as all other figures.
 
 ## Beside others
 

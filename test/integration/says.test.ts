@@ -1,7 +1,10 @@
 /** What a socket says in one breath: stored together, heard and answered one after the other. */
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { Redis } from 'ioredis';
 import type { ChatMiddleware } from '../../src/kit';
 import { MemoryStore } from '../../src/store/memory-store';
+import { Conversation } from '../../src/transports/conversation';
 import { WsClient } from '../support/clients';
 import { deployments } from '../support/nodes';
 import { eventually } from '../support/eventually';
@@ -134,6 +137,29 @@ test('a turn has 32 says for one room at most, and 64 KB of them', async () => {
     expect(turns).toEqual([1, 32, 8, 3, 4, 1]);
   } finally {
     append.mockRestore();
+  }
+});
+
+test('an idle socket keeps nothing of what it has said', async () => {
+  v8.setFlagsFromString('--expose-gc');
+  const collect = vm.runInNewContext('gc') as () => void;
+  const { receive } = Conversation.prototype;
+  const requests: WeakRef<object>[] = [];
+  Conversation.prototype.receive = function (request, messageCount, bytes) {
+    requests.push(new WeakRef(request));
+    receive.call(this, request, messageCount, bytes);
+  };
+  try {
+    const { url } = await startServer();
+    const ann = await WsClient.connect(url);
+    for (const message of numbers(5)) ann.send({ event: 'say', message });
+    await ann.responses.take(5);
+    await eventually(() => {
+      collect();
+      return requests.length === 5 && requests.every((request) => request.deref() === undefined);
+    });
+  } finally {
+    Conversation.prototype.receive = receive;
   }
 });
 
