@@ -71,6 +71,7 @@ export const chat = defineAction({
   description: 'Say, hear and move between rooms over HTTP',
   inputs,
   outputExample: { status: 'OK', room: 'defaultRoom', id: '1399437579346-57', sentAt: 1399437579346 },
+  onlySays: ({ method, room }) => method === 'say' && typeof room === 'string',
   run: ({ params, client }) => {
     if (params.method === undefined || params.method === '') throw new ChatError('method_required');
     const method = methods.get(params.method);

@@ -28,6 +28,11 @@ export interface ActionDefinition<I extends z.ZodObject, Api> {
    * may have been sent by another site's page is then refused.
    */
   readonly safe?: boolean;
+  /**
+   * With these parameters it does nothing but `client.say` in a room that it names, and looks at nothing of the client:
+   * over HTTP the client's record is read then only if the room does not know it.
+   */
+  readonly onlySays?: (params: Readonly<Record<string, unknown>>) => boolean;
   /** An example of the answer, for `documentation`. */
   readonly outputExample?: object;
   readonly run: (context: ActionContext<I, Api>) => unknown;

@@ -244,6 +244,21 @@ export class Chat {
     return said ?? this.#inOrder(session, (isFirst) => this.#sayAgain(isFirst, client, room, data, speaker, options));
   }
 
+  /** What a client says may go straight to the room: its record was there lately, is not at hand, and no hook wants it. */
+  maySayUnread(client: string): boolean {
+    return !this.middleware.hasReceive && !this.renewal.isDue(client) && !this.sessions.kept(client);
+  }
+
+  /**
+   * Says it for a client whose record is not at hand: the room itself knows who is in it. One script, and nothing else.
+   * @returns undefined when the client is not in the room: what its record says of that is for `say`
+   * @throws ChatError too_large, outcome_unknown (repeat it with its key)
+   */
+  async sayUnread(client: string, room: string, message: unknown, options: SayOptions): Promise<Said | undefined> {
+    const data = this.#encode(room, client, message, options);
+    return this.#append(room, data, { id: client, from: client }, options, true);
+  }
+
   /** What a client was refused, in whatever room, is said again one after the other, so in its order. */
   #inOrder(session: Session, sayAgain: (isFirst: boolean) => Promise<Said>): Promise<Said> {
     const before = this.#saidAgain.get(session);

@@ -51,12 +51,27 @@ const KEY_LENGTH = 64;
 export class Client implements Participant {
   #opened: OpenConnection | undefined;
 
+  #session: Session;
+  #read: (() => Promise<Session>) | undefined;
+
+  /**
+   * @param read for a session of which nothing is known but whose it is: the one that its record makes. It is asked for
+   * when who says something turns out not to be in the room, and this client then does nothing else
+   */
   constructor(
     readonly chat: Chat,
-    readonly session: Session,
+    session: Session,
     readonly peer: Peer,
     readonly rates: Rates,
-  ) {}
+    read?: () => Promise<Session>,
+  ) {
+    this.#session = session;
+    this.#read = read;
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
 
   /** Made when somebody looks at it: most requests have no action or hook that does. */
   get connection(): ChatConnection {
@@ -87,7 +102,12 @@ export class Client implements Participant {
     const room = this.chat.roomFor(this.session, named(params.room));
     const match = matchOf(params.roomMatchKey, params.roomMatchValue);
     const spend = (bytes: number): void => this.rates.words(bytes, this.peer.remoteIP);
-    return await this.chat.say(this, room, params.message, { key: params.key, match, spend });
+    if (!this.#read) return await this.chat.say(this, room, params.message, { key: params.key, match, spend });
+    const said = await this.chat.sayUnread(this.id, room, params.message, { key: params.key, match, spend });
+    if (said) return said;
+    this.#session = await this.#read();
+    this.#read = undefined;
+    return await this.chat.say(this, room, params.message, { key: params.key, match });
   }
 
   /** A read that asks by itself whether this client may: by what is known when its turn comes. */

@@ -31,7 +31,7 @@ export class Renewal {
    * where its lease had run out.
    */
   touch(client: Participant): Promise<void> | undefined {
-    return !client.session.isNew && this.isDue(client.session) ? this.renew(client) : undefined;
+    return !client.session.isNew && this.isDue(client.session.id) ? this.renew(client) : undefined;
   }
 
   /** The same at once, because the store is known to have lost something; what is gone is put back. */
@@ -51,7 +51,7 @@ export class Renewal {
   /** The records of those who hear something here live on while they do, however long a poll or a stream is open. */
   async renewHeard(): Promise<void> {
     const { ttlMs: ttl } = this.options;
-    const due = this.options.sessions.heard().filter((session) => this.isDue(session));
+    const due = this.options.sessions.heard().filter(({ id }) => this.isDue(id));
     for (let from = 0; from < due.length; from += AT_ONCE) {
       await Promise.all(due.slice(from, from + AT_ONCE).map(async (session) => this.#renew(session, ttl)));
     }
@@ -75,8 +75,8 @@ export class Renewal {
   }
 
   /** The pause has passed since this node renewed the client's record. */
-  isDue(session: Session): boolean {
-    const touched = this.#touched.get(session.id) ?? -Infinity;
+  isDue(client: string): boolean {
+    const touched = this.#touched.get(client) ?? -Infinity;
     return performance.now() - touched >= this.options.pauseMs;
   }
 

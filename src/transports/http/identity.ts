@@ -5,7 +5,7 @@ import type { Chat } from '../../core/chat';
 import { Client } from '../../core/client';
 import type { Peer } from '../../core/connection';
 import type { Rates } from '../../core/rate';
-import type { Session } from '../../core/session';
+import { Session } from '../../core/session';
 import { sessionTTL } from '../../core/settings';
 import type { TokenReading } from '../../core/tokens';
 import type { Origins } from '../address';
@@ -23,8 +23,8 @@ export interface IdentityOptions {
 
 export interface Identified {
   readonly client: Client;
-  /** Cookies to set with the answer. */
-  readonly cookies: Cookies;
+  /** Cookies to set with the answer: to be looked at when it is made, as it may turn out late that there are any. */
+  cookies: Cookies;
   /** The generation that the client's `chatAck` brings back; undefined when it keeps no such cookie. */
   readonly acknowledged: number | undefined;
   readonly secure: boolean;
@@ -92,6 +92,25 @@ export class Identity {
     return this.options.onlyStaticElements ? this.#lookalike(request, params) : this.#stranger(request, params);
   }
 
+  /**
+   * Who only says something, known by its id; its record is read when the room does not know it.
+   * @returns undefined where it has to be read in any case
+   */
+  speaker(request: IncomingMessage, params: Params, shown: Shown, anonymous: boolean): Identified | undefined {
+    const { chat, rates } = this.options;
+    const token = anonymous || shown.bearer?.outcome === 'forged' ? undefined : shown.cookieReading;
+    const id = shown.bearer?.outcome === 'ours' ? shown.bearer.id : token?.id;
+    if (id === undefined || !chat.maySayUnread(id)) return undefined;
+    const read = async (): Promise<Session> => {
+      const found = await this.identify(request, params, shown, anonymous);
+      who.cookies = found.cookies;
+      return found.client.session;
+    };
+    const client = new Client(chat, new Session(id), this.#peer(request, params, id), rates, read);
+    const who: Identified = { client, ...UNMARKED, secure: this.#secure(request) };
+    return who;
+  }
+
   /** A new client that keeps its token itself. */
   async connect(request: IncomingMessage, params: Params): Promise<Identified> {
     const { session, token } = await this.#make(request, params);
@@ -133,7 +152,7 @@ export class Identity {
       this.#identified(request, params, session, {
         acknowledged: acknowledgedBy(session, requestCookie(request, ACK_COOKIE)),
         // The browser's clock runs against the cookie as ours does against the record: both are renewed together.
-        cookies: this.options.chat.renewal.isDue(session) ? new Map([this.#cookie(request, cookie)]) : NO_COOKIES,
+        cookies: this.options.chat.renewal.isDue(session.id) ? new Map([this.#cookie(request, cookie)]) : NO_COOKIES,
         token: undefined,
       });
     const session = this.options.chat.sessions.load(reading.id);

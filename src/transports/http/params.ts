@@ -1,5 +1,5 @@
 /** A request's parameters, from its query and its body: every one at most once in each, the body winning. */
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { ChatError } from '../../protocol/errors';
 import { hasTooMany, MOST_PARAMETERS, tooManyParameters } from '../request';
@@ -43,7 +43,7 @@ export function formParams(text: string): Record<string, unknown> {
  */
 export function bodyParams(request: IncomingMessage, body: unknown): Params {
   if (body === undefined || body === null || (Buffer.isBuffer(body) && body.length === 0)) return {};
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  const type = mediaType(request.headers['content-type']);
   if (!Buffer.isBuffer(body)) {
     const params = objectParams(shallow(body));
     const repeated = Object.keys(params).find((name) => typeof params[name] !== 'string');
@@ -52,11 +52,17 @@ export function bodyParams(request: IncomingMessage, body: unknown): Params {
   }
   const text = utf8(body);
   // curl's -d says form; text/plain is what a page of another site may send without asking, and is told apart by nobody.
-  if (type === FORM || type === '' || type === undefined) return formParams(text.trim());
+  if (type === FORM || type === '') return formParams(text.trim());
   if (type !== 'application/json') throw new ChatError('bad_request', 'the body must be JSON or a form');
   const params = objectParams(parseJson(text));
   if (membersIn(text) > Object.keys(params).length) throw new ChatError('repeated_parameter', 'a parameter');
   return params;
+}
+
+/** Without its parameters; most send what we know in just these words. */
+function mediaType(header: string | undefined): string {
+  if (header === FORM) return FORM;
+  return header?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 /** Members of the outermost object of a JSON text, equal names counted each: JSON.parse keeps the last without a word. */
@@ -134,11 +140,14 @@ function objectParams(value: unknown): Params {
   return Object.assign(new Bag(), value);
 }
 
-const BOM = /^\ufeff/;
+const BOM = '\ufeff';
 
 function utf8(bytes: Buffer): string {
+  // Of one byte a character it is read without being looked through for more.
+  if (isAscii(bytes)) return bytes.toString('latin1');
   if (!isUtf8(bytes)) throw new ChatError('invalid_encoding');
-  return bytes.toString('utf8').replace(BOM, '');
+  const text = bytes.toString();
+  return text.startsWith(BOM) ? text.slice(BOM.length) : text;
 }
 
 const ENCODED = /[%+]/;

@@ -8,7 +8,7 @@ import type { Logger } from '../../core/logger';
 import { Reading } from '../../core/reading';
 import type { Guard } from '../guard';
 import { readBody, type ChatRequest } from './body';
-import { NO_COOKIES, withCookies, type Cookies } from './cookies';
+import { NO_COOKIES, withCookies } from './cookies';
 import { isStranger, ROOM_COOKIE, type Identified, type Identity, type Shown } from './identity';
 import { answerMessages, type MessagesOptions } from './messages';
 import { bodyParams, queryParams, type Params } from './params';
@@ -100,7 +100,7 @@ class Door<Api> {
   async answer(request: ChatRequest, response: ServerResponse, nameOf: NameOf, own = false): Promise<void> {
     const { guard, actions, identity, returnErrorCodes, logger, bodyBytes } = this.options;
     let headers: Readonly<Record<string, string>> = NO_HEADERS;
-    let cookies: Cookies = NO_COOKIES;
+    let who: Identified | undefined;
     try {
       const passed = own ? passedBefore(request) : undefined;
       if (!passed) guard.checkHost(request);
@@ -136,9 +136,8 @@ class Door<Api> {
       const acts = chatting ? !READS.has(params['method']) : action.safe !== true;
       if (acts && isStranger(shown)) guard.checkStranger(request);
 
-      const asking = this.#whoAsks(request, params, shown, connecting);
-      const who = asking instanceof Promise ? await asking : asking;
-      cookies = who.cookies;
+      const asking = this.#whoAsks(request, params, shown, connecting, action.onlySays?.(params) === true);
+      who = asking instanceof Promise ? await asking : asking;
       const { client } = who;
       const renewing = client.chat.renewal.touch(client);
       if (renewing) await renewing;
@@ -151,13 +150,14 @@ class Door<Api> {
         await answerMessages(request, response, who, result, headers, this.options);
         return;
       }
-      if (chatting && params['method'] === 'roomChange') cookies = this.#withRoom(who, result as { room: string });
+      if (chatting && params['method'] === 'roomChange') this.#noteRoom(who, result as { room: string });
       const token = who.token === undefined ? {} : { session: who.token };
       const answer = JSON.stringify({ ...token, ...(result as object | undefined) });
-      sendAnswer(response, new WholeAnswer(answer), withCookies(headers, cookies));
+      sendAnswer(response, new WholeAnswer(answer), withCookies(headers, who.cookies));
     } catch (error) {
       if (!(error instanceof ChatError)) logger.error({ err: error, path: pathOf(request) }, 'a request failed');
       const { counters } = this.#chat;
+      const cookies = who?.cookies ?? NO_COOKIES;
       sendError(response, error, { errorCodes: returnErrorCodes, counters }, withCookies(headers, cookies));
     }
   }
@@ -175,14 +175,18 @@ class Door<Api> {
     params: Params,
     shown: Shown,
     connecting: boolean,
+    onlySays: boolean,
   ): Identified | Promise<Identified> {
     const { identity, guard } = this.options;
     if (connecting) return identity.connect(request, params);
-    return identity.identify(request, params, shown, guard.isAnonymous(request));
+    const anonymous = guard.isAnonymous(request);
+    const speaker = onlySays ? identity.speaker(request, params, shown, anonymous) : undefined;
+    return speaker ?? identity.identify(request, params, shown, anonymous);
   }
 
-  #withRoom({ cookies, client, secure }: Identified, { room }: { readonly room: string }): Cookies {
-    return new Map([...cookies, [ROOM_COOKIE, this.options.identity.roomCookie(client.id, room, secure)]]);
+  #noteRoom(who: Identified, { room }: { readonly room: string }): void {
+    const cookie = this.options.identity.roomCookie(who.client.id, room, who.secure);
+    who.cookies = new Map([...who.cookies, [ROOM_COOKIE, cookie]]);
   }
 }
 
