@@ -244,7 +244,7 @@ async function publish(given: z.output<typeof publishInputs>, chat: Chat): Promi
     throw new ChatError('room_and_message_required');
   }
   const match = matchOf(roomMatchKey, roomMatchValue);
-  const said = await chat.broadcast(parseRoomName(room), message, {
+  const said = await chat.saying.broadcast(parseRoomName(room), message, {
     key,
     match,
     ...(from === undefined ? {} : { from }),

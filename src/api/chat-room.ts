@@ -1,7 +1,8 @@
 /** `api.chatRoom`: rooms, who is in them and what is said there, for clients of any node. */
 import { ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
-import type { Chat, Said } from '../core/chat';
+import type { Chat } from '../core/chat';
+import type { Said } from '../core/saying';
 import type { ChatConnection } from '../core/connection';
 import type { ChatMiddleware } from '../core/middleware';
 import { called, withoutApi, type Next, type WithApi } from './calls';

@@ -1,7 +1,8 @@
 /** Who speaks through the API: a connection, what stands for one, or the server itself. */
 import { ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
-import type { Chat, Said } from '../core/chat';
+import type { Chat } from '../core/chat';
+import type { Said } from '../core/saying';
 import { matchOf } from '../core/client';
 import type { ChatConnection } from '../core/connection';
 import type { Match } from '../core/entry';
@@ -28,9 +29,9 @@ export async function speak(
     throw new ChatError('room_and_message_required');
   const match = matchIn(connection?.params);
   const name = parseRoomName(room);
-  if (connection && isReal(connection)) return chat.broadcast(name, message, { connection, match });
+  if (connection && isReal(connection)) return chat.saying.broadcast(name, message, { connection, match });
   const from = nameOf(connection);
-  return chat.broadcast(name, message, { ...(from === undefined ? {} : { from }), match });
+  return chat.saying.broadcast(name, message, { ...(from === undefined ? {} : { from }), match });
 }
 
 /** Where it speaks that names no room: a real connection where it is, the others in the default room. */

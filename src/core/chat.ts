@@ -1,25 +1,26 @@
 /** The room core: clients, rooms and what is said in them. Knows no transport and no store by name. */
 import { randomUUID } from 'node:crypto';
 import { ChatError } from '../protocol/errors';
-import { entryIdParts, type EntryId } from '../protocol/entry-id';
-import { encodeDirect, encodeStored } from '../protocol/message';
+import type { EntryId } from '../protocol/entry-id';
+import { encodeDirect } from '../protocol/message';
 import { parseRoomName } from '../protocol/room';
 import { LogEntry } from './batch';
-import { OpenConnection, type ChatConnection, type Participant, type Peer } from './connection';
+import { OpenConnection, type Peer } from './connection';
 import { Counters } from './counters';
-import { clientTopic, roomTopic, type Match } from './entry';
+import { clientTopic, roomTopic } from './entry';
 import { Leases } from './leases';
 import { Memberships } from './memberships';
 import { Holding } from './holding';
 import type { Logger } from './logger';
-import { MiddlewareChain, type ChatMiddleware, type Payload } from './middleware';
+import { MiddlewareChain, type ChatMiddleware } from './middleware';
 import { Session } from './session';
 import { Renewal } from './renewal';
 import { ReadTurns } from './read-turns';
 import { RoomCount } from './room-count';
 import { Rooms } from './rooms';
+import { Saying } from './saying';
 import { Sessions } from './sessions';
-import { CLIENT_KEY_MS, recordTTL, renewalPause, sessionTTL, type ChatSettings } from './settings';
+import { recordTTL, renewalPause, sessionTTL, type ChatSettings } from './settings';
 import { Standing } from './standing';
 import type { MemberView, Store } from './store';
 import { Tails } from './tails';
@@ -37,27 +38,6 @@ export interface ChatOptions {
   readonly linger?: number;
 }
 
-export interface Said {
-  readonly room: string;
-  readonly id: EntryId;
-  /** ms since 1970, the store's clock. */
-  readonly sentAt: number;
-}
-
-export interface SayOptions {
-  /** Says it once: the same client, room and key within 5 minutes answers with the first id. */
-  readonly key?: string | undefined;
-  readonly match?: Match | undefined;
-  /** Told how many bytes the message has before it is stored; may refuse. */
-  readonly spend?: ((bytes: number) => void) | undefined;
-}
-
-/** Somebody's words, or the server's own when the id is empty. */
-interface Speaker {
-  readonly id: string;
-  readonly from: string;
-}
-
 export class Chat {
   /** Names this process among the nodes that hold members. */
   readonly node = randomUUID();
@@ -72,12 +52,11 @@ export class Chat {
   readonly memberships: Memberships;
   readonly rooms: Rooms;
   readonly renewal: Renewal;
+  readonly saying: Saying;
   readonly leases: Leases;
   readonly logger: Logger;
   readonly counters = new Counters();
   readonly reads = new ReadTurns();
-  /** Of clients that were refused as they spoke: the last of what they say again, when it is done. */
-  readonly #saidAgain = new WeakMap<Session, Promise<void>>();
   /** What others see of a member of their room, over sockets and `api.chatRoom.roomStatus`. */
   shownMember: (member: MemberView & Readonly<Record<string, unknown>>) => unknown = ({ id, joinedAt }) => ({
     id,
@@ -146,6 +125,16 @@ export class Chat {
       ttlMs: recordTTL(settings),
       pauseMs: renewalPause(settings),
     });
+    this.saying = new Saying({
+      store,
+      settings,
+      middleware: this.middleware,
+      sessions: this.sessions,
+      memberships: this.memberships,
+      rooms: this.rooms,
+      renewal: this.renewal,
+      counters: this.counters,
+    });
     this.leases = new Leases({
       store,
       logger,
@@ -180,8 +169,6 @@ export class Chat {
   connection(session: Session, peer: Peer): OpenConnection {
     return new OpenConnection(session, peer, this);
   }
-
-  // --- clients ---
 
   /**
    * A client that comes for the first time, or whose record is gone: a record, and the default room.
@@ -225,94 +212,6 @@ export class Chat {
     return room;
   }
 
-  // --- saying ---
-
-  /**
-   * Accepted when it resolves: then it is in the room's log.
-   * @throws ChatError not_in_room, room_not_found, dropped, too_large, outcome_unknown (repeat it with its key)
-   */
-  async say(client: Participant, room: string, message: unknown, options: SayOptions = {}): Promise<Said> {
-    const { session } = client;
-    const place = session.rooms.get(room);
-    if (!place) throw await this.rooms.notHeard(room, client);
-    if (place.listening) throw new ChatError('not_in_room', room);
-    const speaker = { id: session.id, from: session.id };
-    const data = this.middleware.hasReceive
-      ? await this.#accept(client.connection, speaker, room, message, options)
-      : this.#encode(room, speaker.from, message, options);
-    const said = await this.#append(room, data, speaker, options, true);
-    return said ?? this.#inOrder(session, (isFirst) => this.#sayAgain(isFirst, client, room, data, speaker, options));
-  }
-
-  /** What a client says may go straight to the room: its record was there lately, is not at hand, and no hook wants it. */
-  maySayUnread(client: string): boolean {
-    return !this.middleware.hasReceive && !this.renewal.isDue(client) && !this.sessions.kept(client);
-  }
-
-  /**
-   * Says it for a client whose record is not at hand: the room itself knows who is in it. One script, and nothing else.
-   * @returns undefined when the client is not in the room: what its record says of that is for `say`
-   * @throws ChatError too_large, outcome_unknown (repeat it with its key)
-   */
-  async sayUnread(client: string, room: string, message: unknown, options: SayOptions): Promise<Said | undefined> {
-    const data = this.#encode(room, client, message, options);
-    return this.#append(room, data, { id: client, from: client }, options, true);
-  }
-
-  /** What a client was refused, in whatever room, is said again one after the other, so in its order. */
-  #inOrder(session: Session, sayAgain: (isFirst: boolean) => Promise<Said>): Promise<Said> {
-    const before = this.#saidAgain.get(session);
-    const saying = before ? before.then(() => sayAgain(false)) : sayAgain(true);
-    const done = saying.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#saidAgain.set(session, done);
-    return saying;
-  }
-
-  async #sayAgain(
-    isFirst: boolean,
-    client: Participant,
-    room: string,
-    data: string,
-    speaker: Speaker,
-    options: SayOptions,
-  ): Promise<Said> {
-    const { session } = client;
-    // Who said something before this is back in, most likely.
-    const said = isFirst ? undefined : await this.#append(room, data, speaker, options, true);
-    if (said) return said;
-    // Its lease ran out, or the store lost the room: it goes back in, if its record says that it belongs there.
-    const record = await this.store.client(session.id);
-    if (record && !record.rooms.has(room)) session.exit(room);
-    const heard = session.rooms.get(room);
-    if (heard && !heard.listening) await this.memberships.rejoin(client, room, heard);
-    const isMember = session.rooms.has(room) && !heard?.listening;
-    const again = isMember ? await this.#append(room, data, speaker, options, true) : undefined;
-    if (!again) throw new ChatError('not_in_room', room);
-    return again;
-  }
-
-  /** The server's word, or one in somebody's name (`from`), to everybody in the room. */
-  async broadcast(
-    room: string,
-    message: unknown,
-    options: SayOptions & { from?: string; connection?: ChatConnection } = {},
-  ): Promise<Said> {
-    const speaker = {
-      id: options.connection?.id ?? '',
-      from: options.from ?? options.connection?.id ?? this.settings.serverName,
-    };
-    const { connection, match, key } = options;
-    const data = connection
-      ? await this.#accept(connection, speaker, room, message, options)
-      : this.#encode(room, speaker.from, message, options);
-    const said = await this.#append(room, data, speaker, { match, key }, false);
-    if (!said) throw new ChatError('room_not_found');
-    return said;
-  }
-
   /** Messages from before a place that this client may hear, oldest first. */
   async history(
     session: Session,
@@ -327,68 +226,10 @@ export class Chat {
     return entries.map((entry) => new LogEntry(roomTopic(room), entry));
   }
 
-  // --- inside ---
-
-  /** What the hooks make of a message, as it will be stored. */
-  async #accept(
-    connection: ChatConnection,
-    speaker: Speaker,
-    room: string,
-    message: unknown,
-    options: SayOptions,
-  ): Promise<string> {
-    const payload: Payload = { message, room, from: speaker.from, context: 'user' };
-    const received = await this.middleware.receive(connection, room, payload);
-    if (received === null) throw new ChatError('dropped');
-    return this.#encode(room, speaker.from, received.message, options);
-  }
-
-  /** What it is matched by weighs as much in the log, and on its way, as what is said. */
-  #encode(room: string, from: string, message: unknown, { match, spend }: SayOptions): string {
-    const { messageBytes } = this.settings;
-    if (messageBytes > 0 || spend) {
-      const said = Buffer.byteLength(typeof message === 'string' ? message : JSON.stringify(message ?? null));
-      const bytes = said + (match ? Buffer.byteLength(match.value) : 0);
-      if (messageBytes > 0 && bytes > messageBytes) {
-        throw new ChatError('too_large', `a message has ${String(messageBytes)} bytes at most`);
-      }
-      spend?.(bytes);
-    }
-    return encodeStored({ message, room, from });
-  }
-
-  async #append(
-    room: string,
-    data: string,
-    speaker: Speaker,
-    options: SayOptions,
-    member: boolean,
-  ): Promise<Said | undefined> {
-    const { key, match } = options;
-    const result = await this.store.append(
-      roomTopic(room),
-      { data, speaker: speaker.id, match },
-      {
-        ...(key === undefined ? {} : { key: `${keeperOf(speaker)}:${key}`, keyMs: CLIENT_KEY_MS }),
-        member: member ? speaker.id : undefined,
-        create: !member && this.settings.createRoomsOnJoin,
-      },
-    );
-    if (!('id' in result)) return undefined;
-    if (result.outcome === 'appended') this.counters.accepted += 1;
-    else this.counters.repeated += 1;
-    return { room, id: result.id, sentAt: entryIdParts(result.id).ms };
-  }
-
   /** The store lost rooms that this node holds clients in, or the leases there: all is put back as the node knows it. */
   async #putBack(rooms: readonly string[]): Promise<void> {
     await this.store.secret(this.tokens.secret);
     await this.memberships.putBack(new Set(rooms));
     this.tails.check();
   }
-}
-
-/** Whose keys are told from others' keys: a client's, or who it is said for where no client says it. */
-function keeperOf({ id, from }: Speaker): string {
-  return id === '' ? JSON.stringify(from) : id;
 }

@@ -3,7 +3,7 @@ import { ChatError } from '../protocol/errors';
 import { parseEntryId } from '../protocol/entry-id';
 import { parseRoomName, roomNameOrUndefined } from '../protocol/room';
 import type { LogEntry } from './batch';
-import type { Chat, Said } from './chat';
+import type { Chat } from './chat';
 import { roomsOf, type ChatConnection, type OpenConnection, type Participant, type Peer } from './connection';
 import { cursorOf } from './cursors';
 import { presenceTopic, roomTopic, type Match } from './entry';
@@ -11,6 +11,7 @@ import { hearThrough } from './hear';
 import type { Rates } from './rate';
 import { Reading, type ReadOptions } from './reading';
 import type { Making } from './rooms';
+import type { Said } from './saying';
 import type { Session } from './session';
 import type { RoomSnapshot } from './store';
 
@@ -102,12 +103,12 @@ export class Client implements Participant {
     const room = this.chat.roomFor(this.session, named(params.room));
     const match = matchOf(params.roomMatchKey, params.roomMatchValue);
     const spend = (bytes: number): void => this.rates.words(bytes, this.peer.remoteIP);
-    if (!this.#read) return await this.chat.say(this, room, params.message, { key: params.key, match, spend });
-    const said = await this.chat.sayUnread(this.id, room, params.message, { key: params.key, match, spend });
+    if (!this.#read) return await this.chat.saying.say(this, room, params.message, { key: params.key, match, spend });
+    const said = await this.chat.saying.sayUnread(this.id, room, params.message, { key: params.key, match, spend });
     if (said) return said;
     this.#session = await this.#read();
     this.#read = undefined;
-    return await this.chat.say(this, room, params.message, { key: params.key, match });
+    return await this.chat.saying.say(this, room, params.message, { key: params.key, match });
   }
 
   /** A read that asks by itself whether this client may: by what is known when its turn comes. */

@@ -43,7 +43,8 @@ export class Tokens {
       issuedAt: bytes.readUIntBE(RANDOM_BYTES, 6),
     };
     if (this.#known.size >= REMEMBERED) this.#known.clear();
-    this.#known.set(token, reading);
+    // Made anew: what was cut out of a header keeps all of that header.
+    this.#known.set(bytes.toString('base64url'), reading);
     return reading;
   }
 

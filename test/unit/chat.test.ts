@@ -29,7 +29,7 @@ const join = async (chat: Chat, who: Person, room: string, listening = false): P
 };
 const leave = (chat: Chat, who: Person, room: string): Promise<void> => chat.rooms.leave(who, room);
 const say = (chat: Chat, who: Person, room: string, message: unknown, key?: string) =>
-  chat.say(who, room, message, { key });
+  chat.saying.say(who, room, message, { key });
 const members = async (chat: Chat, room: string): Promise<string[]> =>
   (await chat.rooms.view(room)).members.map(({ id }) => id);
 
@@ -157,7 +157,7 @@ describe('rooms', () => {
     await chat.rooms.add('kitchen');
     await expect(chat.rooms.add('kitchen')).rejects.toMatchObject({ code: 'room_exists' });
     await join(chat, ann, 'kitchen');
-    await expect(chat.broadcast('cellar', 'anybody?')).rejects.toMatchObject({ code: 'room_not_found' });
+    await expect(chat.saying.broadcast('cellar', 'anybody?')).rejects.toMatchObject({ code: 'room_not_found' });
   });
 
   test('no more than roomsPerClient, the default room counted; no hook is asked about one too many', async () => {
@@ -392,9 +392,9 @@ describe('saying', () => {
     const match = { key: 'id', value: 'éé' };
     let spent = 0;
     const spend = (bytes: number): void => void (spent += bytes);
-    await chat.say(ann, 'defaultRoom', 'é', { match, spend });
+    await chat.saying.say(ann, 'defaultRoom', 'é', { match, spend });
     expect(spent).toBe(6);
-    await expect(chat.say(ann, 'defaultRoom', 'éa', { match })).rejects.toMatchObject({ code: 'too_large' });
+    await expect(chat.saying.say(ann, 'defaultRoom', 'éa', { match })).rejects.toMatchObject({ code: 'too_large' });
     const open = await startChat({ settings: { messageBytes: 0 } });
     await say(open, await person(open), 'defaultRoom', 'x'.repeat(1_000_000));
   });
@@ -403,8 +403,8 @@ describe('saying', () => {
     const chat = await startChat();
     const bob = await person(chat);
     const { link } = await listen(chat, bob);
-    await chat.broadcast('defaultRoom', { time: 1 });
-    await chat.broadcast('defaultRoom', 'as the weather', { from: 'weather' });
+    await chat.saying.broadcast('defaultRoom', { time: 1 });
+    await chat.saying.broadcast('defaultRoom', 'as the weather', { from: 'weather' });
     await eventually(() => link.heard.length === 2);
     expect(link.heard[0]).toMatchObject({
       from: 'earshot',
@@ -430,7 +430,7 @@ describe('saying', () => {
       bob.session.setAttribute(key, value);
     const [{ link: atBob }, { link: atEve }] = [await listen(chat, bob), await listen(chat, eve)];
     const tell = (key: string, value: string, message: string) =>
-      chat.say(ann, 'defaultRoom', message, { match: { key, value } });
+      chat.saying.say(ann, 'defaultRoom', message, { match: { key, value } });
     await tell('auth', 'true', 'auth');
     await tell('level', '3', 'level');
     await tell('id', eve.session.id, 'eve');
@@ -725,7 +725,7 @@ describe('the store lost everything', () => {
     await chat.setAttributes(ann.session, new Map([['auth', 'true']]));
     ann.session.setAttribute('auth', 'true');
     const { link } = await listen(chat, ann);
-    await chat.broadcast('kitchen', 'before');
+    await chat.saying.broadcast('kitchen', 'before');
     await eventually(() => link.texts.includes('before'));
 
     const { store } = chat;
@@ -737,7 +737,7 @@ describe('the store lost everything', () => {
     expect(record).toMatchObject({ revived: 'reset', room: 'defaultRoom' });
     expect(record?.attributes.get('auth')).toBe('true');
     expect([...(record?.rooms.keys() ?? [])].sort()).toEqual(['defaultRoom', 'kitchen']);
-    await chat.broadcast('kitchen', 'after');
+    await chat.saying.broadcast('kitchen', 'after');
     await eventually(() => link.texts.includes('after'));
     expect(link.heard.filter(({ context }) => context === 'gap')).toEqual([
       { context: 'gap', room: 'kitchen', reason: 'reset', lost: null },
@@ -797,7 +797,7 @@ describe('the store lost everything', () => {
     let now = 1_000_000;
     const chat = await startChat({ store: new MemoryStore(limits, () => now) });
     await chat.store.secret('whichever');
-    await chat.broadcast('defaultRoom', 'first after it');
+    await chat.saying.broadcast('defaultRoom', 'first after it');
     const heard = async (issuedAt: number): Promise<number> => {
       const session = await chat.welcome(
         `${String(issuedAt)}-${String(now)}`,
@@ -809,7 +809,7 @@ describe('the store lost everything', () => {
     };
     expect(await heard(900_000)).toBe(1);
     now += recordTTL(chat.settings);
-    await chat.broadcast('defaultRoom', 'second');
+    await chat.saying.broadcast('defaultRoom', 'second');
     expect(await heard(900_001)).toBe(0);
   });
 });
@@ -849,7 +849,7 @@ describe('places', () => {
     const [ann, bob] = [await person(chat, 'web'), await person(chat)];
     for (const who of [ann, bob]) await join(chat, who, 'kitchen');
     const heard = ann.session.rooms.get('kitchen')!;
-    await chat.say(bob, 'kitchen', 'unheard');
+    await chat.saying.say(bob, 'kitchen', 'unheard');
     await chat.store.removeRoom('kitchen');
     await eventually(() => Date.now() > entryIdParts(heard.floor).ms);
     await chat.memberships.rejoin(ann, 'kitchen', heard);

@@ -196,7 +196,7 @@ describe('reading', () => {
     const chat = await startChat();
     const bob = await clientOf(chat);
     for (const room of ['a', 'b', 'c']) await bob.roomAdd(room);
-    const said = await chat.broadcast('b', 'x');
+    const said = await chat.saying.broadcast('b', 'x');
     bob.session.isNew = false;
     const [ends, read] = [jest.spyOn(chat.store, 'ends'), jest.spyOn(chat.store, 'read')];
     const cursor = await bob.cursorNow();

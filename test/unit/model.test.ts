@@ -95,7 +95,7 @@ class Say extends ByPerson {
     const { node, person } = real.people[this.who]!;
     const chat = real.nodes[node]!;
     const text = `${String((model.texts += 1))} ${this.room}`;
-    const refused = await refusal(chat.say(person, this.room, text));
+    const refused = await refusal(chat.saying.say(person, this.room, text));
     const there = model.rooms.get(this.room)!;
     expect(refused).toBe(there.present.has(this.who) ? undefined : 'not_in_room');
     if (refused) return;

@@ -11,7 +11,8 @@ import { StutteringStore } from '../support/stuttering-store';
 
 afterEach(closeChats);
 
-const say = (chat: Chat, who: Person, room: string, message: unknown): Promise<unknown> => chat.say(who, room, message);
+const say = (chat: Chat, who: Person, room: string, message: unknown): Promise<unknown> =>
+  chat.saying.say(who, room, message);
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index);
 
@@ -321,7 +322,7 @@ describe('what readers at the same places share', () => {
     expect(await atEve.next(50)).toBe(second);
 
     const match = { key: 'id', value: bob.session.id };
-    await chat.say(ann, 'defaultRoom', 'for Bob', { match });
+    await chat.saying.say(ann, 'defaultRoom', 'for Bob', { match });
     expect((await atBob.next(50)).heard).toHaveLength(1);
     expect((await atEve.next(50)).heard).toHaveLength(0);
     for (const feed of feeds) feed.close();
@@ -401,7 +402,7 @@ test('what is withheld from a reader counts for no limit, and is not read for pi
   const chat = await startChat();
   const [ann, bob] = [await person(chat), await person(chat)];
   const nobody = { match: { key: 'id', value: 'nobody' } };
-  for (const index of range(0, 600)) await chat.say(ann, 'defaultRoom', index, nobody);
+  for (const index of range(0, 600)) await chat.saying.say(ann, 'defaultRoom', index, nobody);
   for (const text of ['for all', 'the next']) await say(chat, ann, 'defaultRoom', text);
   const reads = jest.spyOn(chat.store, 'read');
   const feed = await feedOf(chat, bob);

@@ -42,7 +42,7 @@ describe('a client that is put into a room', () => {
     await chat.rooms.join(cat, 'kitchen', { listening: false });
     await chat.rooms.join(ann, 'kitchen', { listening: true });
     const { floor } = ann.session.rooms.get('kitchen')!;
-    const { id } = await chat.say(cat, 'kitchen', 'meanwhile');
+    const { id } = await chat.saying.say(cat, 'kitchen', 'meanwhile');
     for (const { session } of [ann, bob]) await chat.rooms.addMember(session.id, 'kitchen');
     const [annsRecord, bobsRecord] = [await chat.store.client(ann.session.id), await chat.store.client(bob.session.id)];
     expect(annsRecord!.places.get(roomTopic('kitchen'))).toBe(floor);
@@ -238,7 +238,7 @@ describe('a room that the store has lost', () => {
     const chat = await startChat();
     const ann = await person(chat);
     await chat.rooms.join(ann, 'kitchen', { listening: false });
-    await chat.say(ann, 'kitchen', 'lost');
+    await chat.saying.say(ann, 'kitchen', 'lost');
     const before = ann.session.rooms.get('kitchen')!;
     await chat.store.removeRoom('kitchen');
     await new Promise((resolve) => setTimeout(resolve, 2));

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Tokens } from '../../src/core/tokens';
 
 const tokens = new Tokens('a secret of the deployment, 32 characters');
@@ -38,6 +40,18 @@ describe('a token', () => {
     for (let index = 0; index < 10_001; index += 1) small.read(small.issue(now));
     expect(small.read(first).outcome).toBe('ours');
   });
+});
+
+test('what is remembered of a token is not the header that it came in', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const before = (collect(), process.memoryUsage().heapUsed);
+  for (let index = 0; index < 500; index += 1) {
+    const header = Buffer.from(`Bearer ${tokens.issue(now)} ${'x'.repeat(16_000)}`).toString('latin1');
+    expect(tokens.read(header.split(' ', 2)[1]!).outcome).toBe('ours');
+  }
+  collect();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(2_000_000);
 });
 
 describe('what others may know', () => {

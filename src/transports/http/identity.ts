@@ -100,7 +100,7 @@ export class Identity {
     const { chat, rates } = this.options;
     const token = anonymous || shown.bearer?.outcome === 'forged' ? undefined : shown.cookieReading;
     const id = shown.bearer?.outcome === 'ours' ? shown.bearer.id : token?.id;
-    if (id === undefined || !chat.maySayUnread(id)) return undefined;
+    if (id === undefined || !chat.saying.maySayUnread(id)) return undefined;
     const read = async (): Promise<Session> => {
       const found = await this.identify(request, params, shown, anonymous);
       who.cookies = found.cookies;
