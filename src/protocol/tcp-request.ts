@@ -1,5 +1,7 @@
 /** One line of the TCP protocol, taken apart: a verb with its words, a JSON request, or an action's name. */
 
+import { ownText } from './own-text';
+
 /** A line that is no verb names an action. Which words name a room, only the core knows: `say` keeps them whole. */
 export type TcpRequest =
   | { readonly kind: 'json'; readonly text: string }
@@ -19,10 +21,13 @@ export function parseTcpLine(line: string): TcpRequest {
     return { kind: 'say', first, rest: after, whole: rest };
   }
   if (WITH_ROOM.has(verb)) {
-    const room = rest.trim();
+    const room = ownText(rest.trim(), line);
     return { kind: 'verb', verb, params: room === '' ? {} : { room } };
   }
-  if (verb === 'paramAdd') return { kind: 'verb', verb, params: assignment(rest) };
+  if (verb === 'paramAdd') {
+    const { key, value } = assignment(rest);
+    return { kind: 'verb', verb, params: { key: ownText(key, line), value: ownText(value, line) } };
+  }
   if (WITH_KEY.has(verb)) return { kind: 'verb', verb, params: { key: rest.trim() } };
   if (verb === 'history') {
     const [room, limit] = split(rest);

@@ -1,11 +1,10 @@
 /** What a socket says in one breath: stored together, heard and answered one after the other. */
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import { Redis } from 'ioredis';
 import type { ChatMiddleware } from '../../src/kit';
 import { MemoryStore } from '../../src/store/memory-store';
 import { Conversation } from '../../src/transports/conversation';
 import { WsClient } from '../support/clients';
+import { collect } from '../support/collected';
 import { deployments } from '../support/nodes';
 import { eventually } from '../support/eventually';
 import { stillness } from '../support/inbox';
@@ -141,8 +140,6 @@ test('a turn has 32 says for one room at most, and 64 KB of them', async () => {
 });
 
 test('an idle socket keeps nothing of what it has said', async () => {
-  v8.setFlagsFromString('--expose-gc');
-  const collect = vm.runInNewContext('gc') as () => void;
   const { receive } = Conversation.prototype;
   const requests: WeakRef<object>[] = [];
   Conversation.prototype.receive = function (request, messageCount, bytes) {

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { Keys } from '../../src/store/redis/keys';
 import { createLogger } from '../../src/logger';
 import { TcpClient, WsClient, type Parsed } from '../support/clients';
+import { heapInUse } from '../support/collected';
 import { arrived, connected, HttpClient } from '../support/http-client';
 import { randomFrom, seedOfRun } from '../support/random';
 import { startServer, type ServerUnderTest } from '../support/server';
@@ -460,6 +461,64 @@ describe('rooms in Redis', () => {
     ]) {
       expect((await bob.ask('roomAdd', { room })).code).toBe('invalid_room_name');
     }
+  });
+});
+
+describe('of a large request nothing stays but the word that is kept', () => {
+  const TIMES = 80;
+  type Asking = (server: ServerUnderTest) => Promise<(nth: number) => Promise<unknown>>;
+
+  const post =
+    (path: string, body: (nth: number) => string): Asking =>
+    async (server) => {
+      const { headers } = await connected(server);
+      return async (nth) => {
+        const filling = 'x'.repeat(30_000);
+        const response = await fetch(server.url + path, {
+          method: 'POST',
+          headers: { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' },
+          body: `${body(nth)}&filling=${filling}`,
+        });
+        return response.json();
+      };
+    };
+  const get =
+    (query: (nth: number) => string): Asking =>
+    async (server) => {
+      const client = await connected(server);
+      return async (nth) => {
+        const filling = 'x'.repeat(12_000);
+        return (await client.request('GET', `/chat/?${query(nth)}&filling=${filling}`)).body;
+      };
+    };
+  const line =
+    (text: (nth: number, filling: string) => string): Asking =>
+    async (server) => {
+      const client = await TcpClient.connect(server.tcpPort);
+      return (nth) => client.line(text(nth, ' '.repeat(30_000)));
+    };
+
+  const askings: readonly [string, Asking][] = [
+    ['a room in a form', post('/chat/?method=roomAdd', (nth) => `room=a-name-of-a-room-${nth}`)],
+    ['a room in a query', get((nth) => `method=roomAdd&room=a-name-of-a-room-${nth}`)],
+    [
+      'what a message is matched by',
+      post(
+        '/chat/?method=say',
+        (nth) => `room=defaultRoom&message=x&roomMatchKey=an-attribute-of-it&roomMatchValue=and-its-value-${nth}`,
+      ),
+    ],
+    ['a room in a line', line((nth, filling) => `roomAdd a-name-of-a-room-${nth}${filling}`)],
+    ['a parameter in a line', line((nth, filling) => `paramAdd the-name-of-one-${nth}${filling}=x`)],
+  ];
+
+  test.each(askings)('%s', async (_name, asking) => {
+    const server = await startServer({ config: { limits: { roomsPerClient: 0 } } });
+    const ask = await asking(server);
+    for (let nth = 0; nth < 20; nth += 1) await ask(1000 + nth);
+    const before = heapInUse();
+    for (let nth = 0; nth < TIMES; nth += 1) expect(await ask(nth)).toMatchObject({ status: 'OK' });
+    expect((heapInUse() - before) / TIMES).toBeLessThan(8000);
   });
 });
 

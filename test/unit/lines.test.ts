@@ -1,8 +1,7 @@
 /** Bytes in, whole lines out, however the bytes are cut. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { LineSplitter, LineTooLong } from '../../src/protocol/lines';
+import { collect } from '../support/collected';
 
 /** All lines of all chunks; an error stands for itself, and ends it. */
 function linesOf(chunks: readonly Buffer[], maxBytes = 0): (string | undefined | LineTooLong)[] {
@@ -102,8 +101,6 @@ test('lines without an end inside come back as they were', () => {
 });
 
 test('a line that comes byte by byte does not keep what each byte came in', () => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
   const splitter = new LineSplitter(65_536);
   collect();
   const before = process.memoryUsage().arrayBuffers;

@@ -1,6 +1,7 @@
 /** The cookies that an answer sets, and what the ones that come back are taken for. */
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import cookieParser from 'cookie-parser';
+import { ownText } from '../../protocol/own-text';
 
 export interface CookieOptions {
   readonly secure: boolean;
@@ -50,5 +51,5 @@ export function requestCookie(request: Parsed, name: string): string | undefined
   parse(request, undefined, () => undefined);
   // It turns `j:{…}` into an object and a bad signature into false: only text is a cookie's value here.
   const value = request.cookies?.[name];
-  return typeof value === 'string' ? value : undefined;
+  return typeof value === 'string' ? ownText(value, cookie) : undefined;
 }

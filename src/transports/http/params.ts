@@ -2,6 +2,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { ChatError } from '../../protocol/errors';
+import { ownText } from '../../protocol/own-text';
 import { hasTooMany, MOST_PARAMETERS, tooManyParameters } from '../request';
 
 const FORM = 'application/x-www-form-urlencoded';
@@ -32,7 +33,7 @@ export function formParams(text: string): Record<string, unknown> {
     const equals = pair.indexOf('=');
     const name = decode(equals < 0 ? pair : pair.slice(0, equals));
     if (name in params) throw new ChatError('repeated_parameter', name);
-    params[name] = equals < 0 ? '' : decode(pair.slice(equals + 1));
+    params[name] = equals < 0 ? '' : ownText(decode(pair.slice(equals + 1)), text);
   }
   return params;
 }
