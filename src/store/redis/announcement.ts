@@ -1,6 +1,7 @@
 /** What goes over a channel of Redis: a hint, read as if a stranger had sent it. */
 import type { Entry, NewEntry } from '../../core/entry';
 import { parseEntryId } from '../../protocol/entry-id';
+import { ownText } from '../../protocol/own-text';
 
 export type Announcement =
   /** At least one; each follows the one before it. */
@@ -37,23 +38,26 @@ export function parseAnnouncement(text: string): Announcement | undefined {
   if (text === MOVED) return { kind: 'moved' };
   const changed = CHANGED.exec(text);
   if (changed) return { kind: 'changed', version: Number(changed[1]) };
-  if (text.startsWith(ENTRIES)) return parseEntries(text.slice(ENTRIES.length).split('\n', 3 * MOST_ENTRIES + 2));
+  if (text.startsWith(ENTRIES)) return parseEntries(text);
 
   const idEnd = text.indexOf('\n', 2);
   const prevEnd = idEnd < 0 ? -1 : text.indexOf('\n', idEnd + 1);
   const tagEnd = prevEnd < 0 ? -1 : text.indexOf('\n', prevEnd + 1);
   if (tagEnd < 0) return undefined;
-  const id = text.slice(2, idEnd);
+  // Where a log ends is known for as long as somebody follows it.
+  const id = ownText(text.slice(2, idEnd), text);
   const entry = entryOf(id, text.slice(idEnd + 1, prevEnd), text.slice(prevEnd + 1, tagEnd), text.slice(tagEnd + 1));
   return entry && { kind: 'entries', entries: [entry] };
 }
 
-function parseEntries(lines: readonly string[]): Announcement | undefined {
+function parseEntries(text: string): Announcement | undefined {
+  const lines = text.slice(ENTRIES.length).split('\n', 3 * MOST_ENTRIES + 2);
   if (lines.length > 3 * MOST_ENTRIES + 1) return undefined;
   const entries: Entry[] = [];
   let [before = ''] = lines;
   for (let at = 1; at < lines.length; at += 3) {
-    const [id = '', tag = '', data] = lines.slice(at, at + 3);
+    const [cutId = '', tag = '', data] = lines.slice(at, at + 3);
+    const id = ownText(cutId, text);
     const entry = data === undefined ? undefined : entryOf(id, before, tag, data);
     if (!entry) return undefined;
     entries.push(entry);
