@@ -3,7 +3,7 @@ import { tcpLine, webSocketFrame } from '../protocol/frames';
 import { entryIdParts, type EntryId } from '../protocol/entry-id';
 import { completePresence, completeStored } from '../protocol/message';
 import type { Entry, Match, Topic } from './entry';
-import type { Page } from './feed';
+import type { Page } from './page';
 import type { Loss } from './verdict';
 
 /** How one JSON text becomes bytes on a link that is pushed to. */

@@ -6,43 +6,12 @@ import type { Gap } from '../protocol/message';
 import type { Batch, LogEntry } from './batch';
 import type { Chat } from './chat';
 import { presenceTopic, roomTopic, topicSubject, type Topic } from './entry';
-import { hears, hearsAll, hearThrough, type Heard, type Listener } from './hear';
+import { hears, hearsAll, hearThrough, type Listener } from './hear';
+import { fitting, Page, PAGE_BYTES } from './page';
 import { gapOf } from './verdict';
 import { floorsOf, type Start } from './push';
 import type { HeardRoom, Hearer } from './session';
 import { BATCH_ENTRIES, readBatch, type Reader, type Tail } from './tail';
-
-/** One answer's worth; shared by all who are given the same. */
-export class Page {
-  /** What is made of it for a transport, each at most once: see `made`. */
-  readonly #made = new Map<string, unknown>();
-
-  /**
-   * @param gaps told before what follows them
-   * @param from where the reader stands before the first thing heard, what is lost behind it
-   * @param places where it stands after the page; of a client's own log only when something was in it
-   */
-  constructor(
-    readonly heard: readonly Heard[],
-    readonly gaps: readonly Gap[],
-    readonly from: ReadonlyMap<Topic, EntryId>,
-    readonly places: ReadonlyMap<Topic, EntryId>,
-  ) {}
-
-  get isEmpty(): boolean {
-    return this.heard.length === 0 && this.gaps.length === 0;
-  }
-
-  /** A form of this page, made by whoever asks first; the same page is the same in it for everybody. */
-  made<T>(form: string, make: (page: Page) => T): T {
-    let made = this.#made.get(form) as T | undefined;
-    if (made === undefined) {
-      made = make(this);
-      this.#made.set(form, made);
-    }
-    return made;
-  }
-}
 
 /** Who waits for a feed to have something. */
 export interface Sleeper {
@@ -67,9 +36,6 @@ class Track implements Reader {
 }
 
 const NOWHERE: readonly Track[] = [];
-
-/** What one answer may weigh, so that no client's backlog fills the memory: the rest comes with the next. */
-const PAGE_BYTES = 1024 * 1024;
 
 export class Feed implements Hearer {
   /** A list: most clients hear two logs, and few more than fifty. Made anew with every change, of just that length. */
@@ -400,18 +366,4 @@ export class Feed implements Hearer {
 /** A client's own log has none while it is empty: see cursorOf. */
 function isPlace(topic: Topic, place: EntryId): boolean {
   return place !== BEGINNING || !topic.startsWith('client:');
-}
-
-/** The first of them, in which there is as much to hear as goes into one page. */
-function fitting(entries: readonly LogEntry[], limit: number, listener: Listener): readonly LogEntry[] {
-  let bytes = 0;
-  let count = 0;
-  for (const [index, entry] of entries.entries()) {
-    if (!hears(entry, listener)) continue;
-    bytes += entry.json.length;
-    // The first always goes, however large it is.
-    if (count === limit || (count > 0 && bytes > PAGE_BYTES)) return entries.slice(0, index);
-    count += 1;
-  }
-  return entries;
 }

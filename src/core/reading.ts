@@ -3,7 +3,8 @@ import type { EntryId } from '../protocol/entry-id';
 import type { Client } from './client';
 import { cursorOf, placesOf } from './cursors';
 import type { Topic } from './entry';
-import { Feed, type Page } from './feed';
+import { Feed } from './feed';
+import type { Page } from './page';
 import type { Session } from './session';
 
 export type StreamFormat = 'sse' | 'ndjson';

@@ -1,6 +1,7 @@
 /** Peers that do not read, or read slowly: the server stops, waits, gives up, and nobody loses a message by it. */
 import { createConnection, type Socket } from 'node:net';
-import { Feed, Page } from '../../src/core/feed';
+import { Feed } from '../../src/core/feed';
+import { Page } from '../../src/core/page';
 import { HurriedClock } from '../support/hurried-clock';
 import { connected } from '../support/http-client';
 import { startServer, type ServerUnderTest } from '../support/server';

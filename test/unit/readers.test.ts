@@ -1,4 +1,5 @@
-import { Feed, type Page } from '../../src/core/feed';
+import { Feed } from '../../src/core/feed';
+import type { Page } from '../../src/core/page';
 import { clientTopic, presenceTopic, roomTopic } from '../../src/core/entry';
 import { pageJson } from '../../src/core/reading';
 import { cursorOf, placesOf } from '../../src/core/cursors';

@@ -1,6 +1,7 @@
 /** Answers `method=messages`: at once, when something comes, or as a stream; and moves the client's place when it may. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Feed, Page, type Sleeper } from '../../core/feed';
+import { Feed, type Sleeper } from '../../core/feed';
+import { Page } from '../../core/page';
 import { BEGINNING, compareEntryIds } from '../../protocol/entry-id';
 import { pageJson, type Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
