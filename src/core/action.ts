@@ -29,8 +29,9 @@ export interface ActionDefinition<I extends z.ZodObject, Api> {
    */
   readonly safe?: boolean;
   /**
-   * With these parameters it does nothing but `client.say` in a room that it names, and looks at nothing of the client:
-   * over HTTP the client's record is read then only if the room does not know it.
+   * With these parameters, not checked yet, it does nothing but `client.say` in a room that they name: then over HTTP a
+   * client that was here lately is not read from the store, unless the room does not know it. To look at anything of such
+   * a client but its id is an error.
    */
   readonly onlySays?: (params: Readonly<Record<string, unknown>>) => boolean;
   /** An example of the answer, for `documentation`. */

@@ -129,7 +129,6 @@ export class Chat {
       store,
       settings,
       middleware: this.middleware,
-      sessions: this.sessions,
       memberships: this.memberships,
       rooms: this.rooms,
       renewal: this.renewal,
@@ -203,13 +202,6 @@ export class Chat {
     const result = await this.store.append(clientTopic(client), entry, { create: true });
     if (!('id' in result)) throw new ChatError('not_found', 'this client');
     return result.id;
-  }
-
-  /** The room that a request means: the one it names, or the client's current one. */
-  roomFor(session: Session, named: string | undefined): string {
-    const room = named ?? session.room;
-    if (room === null) throw new ChatError('room_required');
-    return room;
   }
 
   /** Messages from before a place that this client may hear, oldest first. */

@@ -53,11 +53,12 @@ export class Client implements Participant {
   #opened: OpenConnection | undefined;
 
   #session: Session;
-  #read: (() => Promise<Session>) | undefined;
+  /** Of whom nothing is known yet but who it is; undefined once more is. */
+  #unread: (() => Promise<Session>) | undefined;
 
   /**
-   * @param read for a session of which nothing is known but whose it is: the one that its record makes. It is asked for
-   * when who says something turns out not to be in the room, and this client then does nothing else
+   * @param read for a session of which nothing is known but whose it is: the one that its record makes. All that this client
+   * can do then is to say something in a room that it names; it is read when the room does not know it
    */
   constructor(
     readonly chat: Chat,
@@ -67,10 +68,15 @@ export class Client implements Participant {
     read?: () => Promise<Session>,
   ) {
     this.#session = session;
-    this.#read = read;
+    this.#unread = read;
+  }
+
+  get isRead(): boolean {
+    return this.#unread === undefined;
   }
 
   get session(): Session {
+    if (this.#unread) throw new Error('an action that says of itself `onlySays` looks at its client');
     return this.#session;
   }
 
@@ -86,12 +92,12 @@ export class Client implements Participant {
   }
 
   get id(): string {
-    return this.session.id;
+    return this.#session.id;
   }
 
   /**
    * @param asked what, or how to find that out, which may cost something: only who may say makes us look
-   * @throws ChatError message_required, what `asked` throws and what Chat.say throws
+   * @throws ChatError message_required, what `asked` throws and what Saying.say throws
    */
   async say(asked: SayParams | (() => Promise<SayParams>)): Promise<Said> {
     this.rates.say(this.id, this.peer.remoteIP);
@@ -100,15 +106,30 @@ export class Client implements Participant {
     if (params.key !== undefined && (params.key === '' || characters(params.key) > KEY_LENGTH)) {
       throw new ChatError('invalid_parameter', `key must have 1 to ${String(KEY_LENGTH)} characters`);
     }
-    const room = this.chat.roomFor(this.session, named(params.room));
+    const room = this.#roomOrCurrent(params.room);
     const match = matchOf(params.roomMatchKey, params.roomMatchValue);
-    const spend = (bytes: number): void => this.rates.words(bytes, this.peer.remoteIP);
-    if (!this.#read) return await this.chat.saying.say(this, room, params.message, { key: params.key, match, spend });
-    const said = await this.chat.saying.sayUnread(this.id, room, params.message, { key: params.key, match, spend });
-    if (said) return said;
-    this.#session = await this.#read();
-    this.#read = undefined;
-    return await this.chat.saying.say(this, room, params.message, { key: params.key, match });
+    let spent = 0;
+    const spend = (bytes: number): void => {
+      this.rates.words(bytes, this.peer.remoteIP);
+      spent += bytes;
+    };
+    const options = { key: params.key, match, spend };
+    const read = this.#unread;
+    if (read) {
+      const said = await this.chat.saying.sayUnread(this.id, room, params.message, options);
+      if (said) return said;
+      this.rates.giveBackWords(spent, this.peer.remoteIP);
+      this.#session = await read();
+      this.#unread = undefined;
+    }
+    return await this.chat.saying.say(this, room, params.message, options);
+  }
+
+  /** The room that a request means: the one it names, or the client's current one. */
+  #roomOrCurrent(room: unknown): string {
+    const meant = named(room) ?? this.session.room;
+    if (meant === null) throw new ChatError('room_required');
+    return meant;
   }
 
   /** A read that asks by itself whether this client may: by what is known when its turn comes. */
@@ -168,7 +189,7 @@ export class Client implements Participant {
     limit?: number | undefined;
     cursor?: string | undefined;
   }): Promise<RoomView> {
-    const room = this.chat.roomFor(this.session, named(params.room));
+    const room = this.#roomOrCurrent(params.room);
     const { limit, cursor: after } = params;
     const view = (): Promise<RoomSnapshot> => this.chat.rooms.view(room, { by: this, limit, after });
     const snapshot = await this.#inTurn(view);

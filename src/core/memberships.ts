@@ -3,9 +3,9 @@
  * Here the two are kept the same. Who lets a client in leaves an attempt of its own in the record, and replaces it by what
  * the room said. Where others wrote there meanwhile, that may be the last word no more: then it leaves another attempt,
  * asks the room, and replaces it by the answer. So whose attempt is the last has asked after every change; and what a node
- * did not live to finish, the client's next request or the node that it is connected to finishes in the same way. Who takes
- * a client out clears the record whatever it has, and goes on until the room has it no more after that; by the server's
- * word it leaves an attempt there before that, as the client will not ask again.
+ * did not live to finish, whoever reads the record next for one of the client's requests, or the node that it is connected
+ * to, finishes in the same way. Who takes a client out clears the record whatever it has, and goes on until the room has it
+ * no more after that; by the server's word it leaves an attempt there before that, as the client will not ask again.
  */
 import { randomUUID } from 'node:crypto';
 import { ChatError } from '../protocol/errors';

@@ -200,6 +200,11 @@ export class Rates {
     this.#bytesOfAddress.take(networkOf(address), bytes);
   }
 
+  /** They were not said. */
+  giveBackWords(bytes: number, address: string): void {
+    this.#bytesOfAddress.giveBack(networkOf(address), bytes);
+  }
+
   join(client: string, address: string): void {
     this.#joins.take(client);
     this.joinOfAddress(address);

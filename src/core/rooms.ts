@@ -116,7 +116,7 @@ export class Rooms {
       readonly listening: boolean;
       readonly revived: 'expired' | 'reset' | undefined;
       readonly making?: Making | undefined;
-      /** What the record is told first: whatever comes between, the client's next request finishes or undoes the join. */
+      /** What the record is told first: whatever comes between, the record's next reader finishes or undoes the join. */
       readonly attempt: Attempt;
       readonly noted: Promise<Wrote>;
       /** The room is to be the client's current one. */

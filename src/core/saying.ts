@@ -10,7 +10,6 @@ import type { MiddlewareChain, Payload } from './middleware';
 import type { Renewal } from './renewal';
 import type { Rooms } from './rooms';
 import type { Session } from './session';
-import type { Sessions } from './sessions';
 import { CLIENT_KEY_MS, type ChatSettings } from './settings';
 import type { Store } from './store';
 
@@ -18,7 +17,6 @@ export interface SayingOptions {
   readonly store: Store;
   readonly settings: ChatSettings;
   readonly middleware: MiddlewareChain;
-  readonly sessions: Sessions;
   readonly memberships: Memberships;
   readonly rooms: Rooms;
   readonly renewal: Renewal;
@@ -53,15 +51,20 @@ export class Saying {
   constructor(readonly options: SayingOptions) {}
 
   /**
-   * Accepted when it resolves: then it is in the room's log.
-   * @throws ChatError not_in_room, room_not_found, dropped, too_large, outcome_unknown (repeat it with its key)
+   * Accepted when it resolves: then it is in the room's log. What was said with this key is answered also where the client
+   * has left meanwhile.
+   * @throws ChatError not_in_room, room_not_found, dropped, too_large, what `spend` throws, store_unavailable (nothing was
+   * done), store_full, outcome_unknown (repeat it with its key)
    */
   async say(client: Participant, room: string, message: unknown, options: SayOptions = {}): Promise<Said> {
     const { session } = client;
-    const place = session.rooms.get(room);
-    if (!place) throw await this.options.rooms.notHeard(room, client);
-    if (place.listening) throw new ChatError('not_in_room', room);
     const speaker = { id: session.id, from: session.id };
+    const place = session.rooms.get(room);
+    if (place?.listening !== false) {
+      const before = await this.#saidBefore(room, speaker, options.key);
+      if (before) return before;
+      throw place ? new ChatError('not_in_room', room) : await this.options.rooms.notHeard(room, client);
+    }
     const data = this.options.middleware.hasReceive
       ? await this.#accept(client.connection, speaker, room, message, options)
       : this.#encode(room, speaker.from, message, options);
@@ -69,21 +72,27 @@ export class Saying {
     return said ?? this.#inOrder(session, (isFirst) => this.#sayAgain(isFirst, client, room, data, speaker, options));
   }
 
-  /** What a client says may go straight to the room: its record was there lately, is not at hand, and no hook wants it. */
+  /** What a client says need not wait for its record: no hook wants to know more of it, and it is not to be renewed yet. */
   maySayUnread(client: string): boolean {
-    return (
-      !this.options.middleware.hasReceive && !this.options.renewal.isDue(client) && !this.options.sessions.kept(client)
-    );
+    return !this.options.middleware.hasReceive && !this.options.renewal.isDue(client);
   }
 
   /**
-   * Says it for a client whose record is not at hand: the room itself knows who is in it. One script, and nothing else.
+   * Says it for a client whose record was not read: the room itself knows who is in it. One script, and nothing else.
    * @returns undefined when the client is not in the room: what its record says of that is for `say`
-   * @throws ChatError too_large, outcome_unknown (repeat it with its key)
+   * @throws ChatError too_large, what `spend` throws, store_unavailable, store_full, outcome_unknown: as `say`
    */
   async sayUnread(client: string, room: string, message: unknown, options: SayOptions): Promise<Said | undefined> {
     const data = this.#encode(room, client, message, options);
     return this.#append(room, data, { id: client, from: client }, options, true);
+  }
+
+  async #saidBefore(room: string, speaker: Speaker, key: string | undefined): Promise<Said | undefined> {
+    if (key === undefined) return undefined;
+    const id = await this.options.store.appended(roomTopic(room), ownKey(speaker, key));
+    if (id === undefined) return undefined;
+    this.options.counters.repeated += 1;
+    return saidIn(room, id);
   }
 
   /** What a client was refused, in whatever room, is said again one after the other, so in its order. */
@@ -180,7 +189,7 @@ export class Saying {
       roomTopic(room),
       { data, speaker: speaker.id, match },
       {
-        ...(key === undefined ? {} : { key: `${keeperOf(speaker)}:${key}`, keyMs: CLIENT_KEY_MS }),
+        ...(key === undefined ? {} : { key: ownKey(speaker, key), keyMs: CLIENT_KEY_MS }),
         member: member ? speaker.id : undefined,
         create: !member && this.options.settings.createRoomsOnJoin,
       },
@@ -188,11 +197,15 @@ export class Saying {
     if (!('id' in result)) return undefined;
     if (result.outcome === 'appended') this.options.counters.accepted += 1;
     else this.options.counters.repeated += 1;
-    return { room, id: result.id, sentAt: entryIdParts(result.id).ms };
+    return saidIn(room, result.id);
   }
 }
 
-/** Whose keys are told from others' keys: a client's, or who it is said for where no client says it. */
-function keeperOf({ id, from }: Speaker): string {
-  return id === '' ? JSON.stringify(from) : id;
+function saidIn(room: string, id: EntryId): Said {
+  return { room, id, sentAt: entryIdParts(id).ms };
+}
+
+/** A client's keys are told from others': where no client says it, from those of whom it is said for. */
+function ownKey({ id, from }: Speaker, key: string): string {
+  return `${id === '' ? JSON.stringify(from) : id}:${key}`;
 }

@@ -207,6 +207,8 @@ export interface Store {
    * message TTL or over the log's length, exactly.
    */
   append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended>;
+  /** What was appended with this key, as long as it makes that happen once. */
+  appended(topic: Topic, key: string): Promise<EntryId | undefined>;
   /** Entries after a place; `limit` 0 asks only where the log stands. */
   read(topic: Topic, after: EntryId, limit: number): Promise<Slice>;
   /** Where logs end, in the order asked; undefined for one that is not there. Of many it costs much less than to read. */

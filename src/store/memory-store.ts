@@ -85,7 +85,7 @@ export class MemoryStore implements Store {
   }
 
   append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {
-    const onceKey = options.key === undefined ? undefined : `${topic} ${options.key}`;
+    const onceKey = options.key === undefined ? undefined : onceKeyOf(topic, options.key);
     const once = onceKey === undefined ? undefined : this.#once.get(onceKey);
     if (once && once.until > this.now()) return Promise.resolve({ outcome: 'repeated', id: once.id });
 
@@ -104,6 +104,11 @@ export class MemoryStore implements Store {
     }
     this.#announce(topic, appended);
     return Promise.resolve({ outcome: 'appended', id: appended.id });
+  }
+
+  appended(topic: Topic, key: string): Promise<EntryId | undefined> {
+    const once = this.#once.get(onceKeyOf(topic, key));
+    return Promise.resolve(once && once.until > this.now() ? once.id : undefined);
   }
 
   read(topic: Topic, after: EntryId, limit: number): Promise<Slice> {
@@ -330,4 +335,8 @@ export class MemoryStore implements Store {
 /** Like a full Redis: refuses whole, and lets go all the same. */
 function full(): Promise<never> {
   return Promise.reject(new ChatError('store_full'));
+}
+
+function onceKeyOf(topic: Topic, key: string): string {
+  return `${topic} ${key}`;
 }

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { Redis } from 'ioredis';
 import { defineAction, type ChatMiddleware } from '../../src/kit';
 import { MemoryStore } from '../../src/store/memory-store';
-import { arrived, connected, cookieSet, refusal, type HttpClient } from '../support/http-client';
+import { arrived, connected, cookieSet, HttpClient, refusal } from '../support/http-client';
+import { eventually } from '../support/eventually';
 import { deployments } from '../support/nodes';
 import { freshPrefix, keysUnder, OwnRedis, sharedRedis, stopOwnRedis } from '../support/redis';
 import { startServer } from '../support/server';
@@ -55,6 +56,42 @@ test('what names no room goes by the record, which may have been changed on anot
   expect(read).toEqual([]);
   await client.say('there');
   expect(read).toHaveLength(1);
+});
+
+test('who only says things is renewed when it is time', async () => {
+  const { url } = await startServer({ config: { commonWeb: { httpClientMessageTTL: 400 } } });
+  const client = await connected({ url });
+  await client.say('warm', { room: 'defaultRoom' });
+  const renewed = jest.spyOn(MemoryStore.prototype, 'renewClient');
+  await eventually(async () => {
+    await client.say('again', { room: 'defaultRoom' });
+    return renewed.mock.calls.length === 2;
+  });
+  expect(renewed.mock.calls.map(([id]) => id)).toEqual([await client.id(), await client.id()]);
+});
+
+test.each([
+  [
+    'a token that only looks like ours',
+    {},
+    (cookie: string) => ({ Cookie: cookie, Authorization: `Bearer ${'A'.repeat(60)}` }),
+  ],
+  [
+    'a cookie on a page of any site',
+    { allowedOrigins: ['*'] },
+    (cookie: string) => ({ Cookie: cookie, Origin: 'https://any.example' }),
+  ],
+])('%s speaks for nobody', async (_what, commonWeb, headersWith) => {
+  const server = await startServer({ config: { commonWeb } });
+  const [client, hearer] = [await arrived(server), await arrived(server)];
+  for (let nth = 0; nth < 2; nth += 1) await client.say('warm', { room: 'defaultRoom' });
+  await hearer.ok('messages');
+  const stranger = new HttpClient(server.url);
+  stranger.headers = headersWith(`sessionID=${client.cookies.get('sessionID')!}`);
+  await stranger.post('say', { room: 'defaultRoom', message: 'not mine' });
+  await client.say('mine', { room: 'defaultRoom' });
+  const heard = (await hearer.ok('messages')).messages as { message: string; from: string }[];
+  expect(heard.filter(({ from }) => from === client.is).map(({ message }) => message)).toEqual(['mine']);
 });
 
 describe.each(deployments)('on $where', ({ start }) => {

@@ -7,6 +7,7 @@ import { presenceTopic, roomTopic } from '../../src/core/entry';
 import { Feed } from '../../src/core/feed';
 import type { ChatMiddleware, Payload } from '../../src/core/middleware';
 import { Rates } from '../../src/core/rate';
+import { Session } from '../../src/core/session';
 import { pageJson } from '../../src/core/reading';
 import { BATCH_ENTRIES } from '../../src/core/tail';
 import type { Chat } from '../../src/core/chat';
@@ -44,6 +45,116 @@ describe('what a client may ask for', () => {
     await ann.roomAdd('kitchen');
     expect((await ann.say({ message: 'hello', room: 'kitchen' })).room).toBe('kitchen');
     await expect(ann.say({ message: 'x', room: 'no room' })).rejects.toMatchObject({ code: 'invalid_room_name' });
+  });
+
+  test('say: without a default room one has to be named', async () => {
+    const chat = await startChat({ settings: { defaultRoom: null } });
+    const ann = await clientOf(chat);
+    await expect(ann.say({ message: 'x' })).rejects.toMatchObject({ code: 'room_required' });
+    await expect(ann.roomView({})).rejects.toMatchObject({ code: 'room_required' });
+    await ann.roomAdd('kitchen');
+    expect((await ann.say({ message: 'x', room: 'kitchen' })).room).toBe('kitchen');
+  });
+
+  test('say: what was said with a key is answered wherever the client is now, and said by nobody else', async () => {
+    const chat = await startChat({ middleware: [{ name: 'sees', onSayReceive: (_connection, _room, said) => said }] });
+    const [ann, bob] = [await clientOf(chat), await clientOf(chat)];
+    await ann.roomAdd('kitchen');
+    const first = await ann.say({ message: 'once', room: 'kitchen', key: 'k' });
+    await ann.roomLeave('kitchen');
+    await bob.roomAdd('kitchen');
+    const { repeated } = chat.counters;
+    expect(await ann.say({ message: 'once', room: 'kitchen', key: 'k' })).toEqual(first);
+    expect(chat.counters.repeated).toBe(repeated + 1);
+    await ann.listenToRoom('kitchen');
+    expect(await ann.say({ message: 'once', room: 'kitchen', key: 'k' })).toEqual(first);
+    await expect(ann.say({ message: 'twice', room: 'kitchen', key: 'l' })).rejects.toMatchObject({
+      code: 'not_in_room',
+    });
+    expect((await bob.say({ message: 'mine', room: 'kitchen', key: 'k' })).id).not.toBe(first.id);
+  });
+
+  describe('say by somebody who was not read', () => {
+    async function unread(chat: Chat, rates = new Rates(noRates)) {
+      const { session, peer } = await person(chat, 'web');
+      const read = jest.fn(() => Promise.resolve(session));
+      return { client: new Client(chat, new Session(session.id), peer, rates, read), read, session };
+    }
+
+    test('it needs no reading where the room knows who it is', async () => {
+      const chat = await startChat();
+      const { client, read } = await unread(chat);
+      const match = { roomMatchKey: 'auth', roomMatchValue: 'yes' };
+      const said = await client.say({ message: 'hello', room: 'defaultRoom', ...match });
+      expect(read).not.toHaveBeenCalled();
+      const [entry] = await chat.store.history(roomTopic('defaultRoom'), undefined, 1);
+      expect(entry).toMatchObject({
+        id: said.id,
+        speaker: client.id,
+        match: { key: 'auth', value: 'yes' },
+        data: expect.stringContaining(`"from":"${client.id}"`) as unknown,
+      });
+    });
+
+    test('where the room has lost it, it is read, comes back, and has said the same once', async () => {
+      const chat = await startChat();
+      const { client, read } = await unread(chat);
+      await chat.store.leave('defaultRoom', client.id);
+      const match = { roomMatchKey: 'auth', roomMatchValue: 'yes' };
+      const what = { message: 'hello', room: 'defaultRoom', key: 'k', ...match };
+      const said = await client.say(what);
+      expect(read).toHaveBeenCalledTimes(1);
+      expect(client.isRead).toBe(true);
+      const entries = await chat.store.history(roomTopic('defaultRoom'), undefined, 10);
+      expect(entries.map(({ id, match: matched }) => [id, matched])).toEqual([
+        [said.id, { key: 'auth', value: 'yes' }],
+      ]);
+      expect(await client.say(what)).toEqual(said);
+    });
+
+    test('its words are paid for once, and not where it is in no such room', async () => {
+      const chat = await startChat();
+      const words = (): Rates => new Rates({ ...noRates, bytesPerSecondPerAddress: 10 }, () => 0);
+      const lost = await unread(chat, words());
+      await chat.store.leave('defaultRoom', lost.client.id);
+      // Eighty bytes at once.
+      await lost.client.say({ message: 'm'.repeat(50), room: 'defaultRoom' });
+      await lost.client.say({ message: 'm'.repeat(30), room: 'defaultRoom' });
+      await expect(lost.client.say({ message: 'm', room: 'defaultRoom' })).rejects.toMatchObject({
+        code: 'too_many_requests',
+      });
+      const rates = words();
+      for (let nth = 0; nth < 3; nth += 1) {
+        const { client } = await unread(chat, rates);
+        await expect(client.say({ message: 'm'.repeat(50), room: 'nowhere' })).rejects.toMatchObject({
+          code: 'room_not_found',
+        });
+      }
+      const { client } = await unread(chat, rates);
+      expect(await client.say({ message: 'm'.repeat(80), room: 'defaultRoom' })).toMatchObject({ room: 'defaultRoom' });
+    });
+
+    test('two says at once are two says', async () => {
+      const chat = await startChat();
+      const { client } = await unread(chat);
+      const outcomes = await Promise.allSettled([
+        client.say({ message: 'x', room: 'nowhere' }),
+        client.say({ message: 'x', room: 'nowhere' }),
+        client.say({ message: 'x', room: 'defaultRoom' }),
+      ]);
+      expect(
+        outcomes.map((outcome) => (outcome.status === 'rejected' ? asChatError(outcome.reason).code : 'said')),
+      ).toEqual(['room_not_found', 'room_not_found', 'said']);
+    });
+
+    test('nothing else of it can be looked at', async () => {
+      const chat = await startChat();
+      const { client } = await unread(chat);
+      for (const look of [() => client.session, () => client.connection, () => client.details()]) {
+        expect(look).toThrow('an action that says of itself `onlySays` looks at its client');
+      }
+      await expect(client.say({ message: 'x' })).rejects.toThrow('looks at its client');
+    });
   });
 
   test('say by TCP: the store is asked for a room by who may say only', async () => {

@@ -1,4 +1,5 @@
 /** What comes in over real sockets, and how much of it at a time whoever parses it is given. */
+import http from 'node:http';
 import net from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -140,4 +141,26 @@ test('no more than a read or two waits for its turn, though the parser asks for 
   await eventually(() => parsed[0]?.ended);
   expect(most).toBeGreaterThan(0);
   expect(most).toBeLessThanOrEqual(4 * 65_536);
+});
+
+test("node:http's connections have the methods of all sockets, and answer as before", async () => {
+  const methods: unknown[] = [];
+  const web = http.createServer((_request, response) => response.end('here'));
+  web.on('connection', (socket) => {
+    methods.push(socket.on);
+    takeTurns(socket, 'http');
+    methods.push(socket.on, socket.addListener, socket.prependListener);
+  });
+  try {
+    await once(web.listen(0, '127.0.0.1'), 'listening');
+    const { port } = web.address() as net.AddressInfo;
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('here');
+    const { on, addListener, prependListener } = net.Socket.prototype as unknown as Record<string, unknown>;
+    expect(methods.slice(1)).toEqual([on, addListener, prependListener]);
+    // Were it not so without us, there would be nothing to take back.
+    expect(methods[0]).not.toBe(on);
+  } finally {
+    web.closeAllConnections();
+    web.close();
+  }
 });

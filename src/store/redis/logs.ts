@@ -50,6 +50,12 @@ export class Logs {
     return { outcome: 'appended', id: answer.slice(1) };
   }
 
+  async appended(topic: Topic, key: string): Promise<EntryId | undefined> {
+    const { calls, keys } = this.context;
+    const once = keys.log(topic).once(key);
+    return (await calls.read((client) => client.get(once))) ?? undefined;
+  }
+
   /** For what may be written again, when its answer is lost on the way. */
   #ownKey(): string {
     this.#count += 1;

@@ -155,6 +155,10 @@ export class RedisStore implements Store {
   append(topic: Topic, entry: NewEntry, options: AppendOptions): Promise<Appended> {
     return this.#logs.append(topic, entry, options);
   }
+
+  appended(topic: Topic, key: string): Promise<EntryId | undefined> {
+    return this.#logs.appended(topic, key);
+  }
   read(topic: Topic, after: EntryId, limit: number): Promise<Slice> {
     return this.#logs.read(topic, after, limit);
   }

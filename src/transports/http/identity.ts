@@ -93,8 +93,8 @@ export class Identity {
   }
 
   /**
-   * Who only says something, known by its id; its record is read when the room does not know it.
-   * @returns undefined where it has to be read in any case
+   * Who only says something in a room that it names, known by its id; its record is read when the room does not know it.
+   * @returns undefined where the record is needed in any case
    */
   speaker(request: IncomingMessage, params: Params, shown: Shown, anonymous: boolean): Identified | undefined {
     const { chat, rates } = this.options;
@@ -106,8 +106,12 @@ export class Identity {
       who.cookies = found.cookies;
       return found.client.session;
     };
-    const client = new Client(chat, new Session(id), this.#peer(request, params, id), rates, read);
-    const who: Identified = { client, ...UNMARKED, secure: this.#secure(request) };
+    const peer = this.#peer(request, params, id);
+    const who: Identified = {
+      ...UNMARKED,
+      client: new Client(chat, new Session(id), peer, rates, read),
+      secure: this.#secure(request),
+    };
     return who;
   }
 

@@ -139,7 +139,7 @@ class Door<Api> {
       const asking = this.#whoAsks(request, params, shown, connecting, action.onlySays?.(params) === true);
       who = asking instanceof Promise ? await asking : asking;
       const { client } = who;
-      const renewing = client.chat.renewal.touch(client);
+      const renewing = client.isRead ? client.chat.renewal.touch(client) : undefined;
       if (renewing) await renewing;
       const context = { client, api: this.options.api, httpMethod: request.method };
       const performing = action.perform(params, context);

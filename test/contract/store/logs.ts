@@ -253,6 +253,17 @@ export function logFacts(make: Make): void {
     expect(await texts(store, room)).toEqual(['a', 'b']);
   });
 
+  test('what a key has appended is known, in its log, for its time', async () => {
+    const { store, second } = await make();
+    const said = await tell(store, room, 'a', { key: 'k' });
+    const { id } = said as { id: string };
+    for (const where of [store, await second()]) expect(await where.appended(room, 'k')).toBe(id);
+    expect(await store.appended(room, 'other')).toBeUndefined();
+    expect(await store.appended('room:y', 'k')).toBeUndefined();
+    await tell(store, room, 'b', { key: 'short', keyMs: 30 });
+    await eventually(async () => (await store.appended(room, 'short')) === undefined);
+  });
+
   test('a refused entry makes no room', async () => {
     const { store } = await make();
     expect(await tell(store, room, 'a', { member: 'c1' })).toEqual({ outcome: 'not_member' });
