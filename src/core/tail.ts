@@ -21,8 +21,10 @@ const RING_LENGTH = 2_097_152;
 export const BATCH_ENTRIES = 512;
 /** Places whose batches are remembered between two entries. */
 const BATCHES = 256;
-/** Readers woken in one turn, so that a wave over 10,000 polls leaves room for everybody else. */
-const WAVE = 50;
+/**
+ * Readers woken in one turn, so that a wave over 10,000 polls leaves room for everybody else; and so few that what is said
+ * meanwhile goes out together with more: with 50, a tenth less of it does. */
+const WAVE = 25;
 
 /** Asks the store once and judges the place; the way to read a log that nobody follows here. */
 export async function readBatch(store: Store, topic: Topic, after: EntryId, limit = BATCH_ENTRIES): Promise<Batch> {

@@ -15,7 +15,10 @@ const SLICE = 2048;
 /** ms in a turn of the event loop for all that waits. */
 const TURN = 10;
 
-type Listener = (this: Socket, ...given: unknown[]) => void;
+type Listener = (this: Socket, bytes?: Buffer) => void;
+
+/** Most often it is one, and a list weighs more than what is in it. */
+type Listeners = Listener | readonly Listener[];
 
 const INLET = Symbol('inlet');
 
@@ -33,15 +36,20 @@ class Inlet {
   constructor(
     readonly socket: Watched,
     readonly address: string,
-    readonly parse: Listener,
-    readonly end: readonly Listener[],
+    readonly parse: Listeners,
+    readonly end: Listeners,
     /** Another listener of the parser's. */
     readonly mark: Listener | undefined,
   ) {}
 
+  /** Tells those who listen for the peer's end. */
+  finish(): void {
+    call(this.end, this.socket);
+  }
+
   /** False when the connection was closed by that, or is somebody else's. */
   give(bytes: Buffer): boolean {
-    this.parse.call(this.socket, bytes);
+    call(this.parse, this.socket, bytes);
     if (!this.isOver()) return true;
     // Nobody told us of the new owner: the parser's listener is to get nothing more, and what waits has nowhere to go.
     if (this.socket[INLET] === this) letGo(this.socket);
@@ -97,18 +105,25 @@ export function takeTurns(socket: Socket, parser?: 'http'): void {
   // Not all of them in one call: that makes a hash table of what listens to the socket, at 700 bytes for each.
   for (const listener of parse) socket.off('data', listener);
   for (const listener of end) socket.off('end', listener);
-  (socket as Watched)[INLET] = new Inlet(socket, networkOf(socket.remoteAddress ?? ''), asOne(parse), end, mark);
+  (socket as Watched)[INLET] = new Inlet(
+    socket,
+    networkOf(socket.remoteAddress ?? ''),
+    oneOrAll(parse),
+    oneOrAll(end),
+    mark,
+  );
   socket.on('data', onData).on('end', onEnd).on('resume', onResume);
   if (parser === 'http') takeBack(socket);
 }
 
-/** Most often it is one, and a list weighs more than what is in it. */
-function asOne(listeners: readonly Listener[]): Listener {
+function oneOrAll(listeners: readonly Listener[]): Listeners {
   const [only] = listeners;
-  if (only && listeners.length === 1) return only;
-  return function (this: Socket, ...given) {
-    for (const listener of listeners) listener.apply(this, given);
-  };
+  return only && listeners.length === 1 ? only : listeners;
+}
+
+function call(listeners: Listeners, socket: Socket, bytes?: Buffer): void {
+  if (typeof listeners === 'function') listeners.call(socket, bytes);
+  else for (const listener of listeners) listener.call(socket, bytes);
 }
 
 function onData(this: Watched, chunk: Buffer): void {
@@ -129,7 +144,7 @@ function onEnd(this: Watched): void {
   const inlet = this[INLET];
   if (!inlet) return;
   if (inlet.rest) inlet.ended = true;
-  else for (const listener of inlet.end) listener.call(this);
+  else inlet.finish();
 }
 
 /** The parser may go on, or wants to have more than what waits, which comes first. */
@@ -173,7 +188,7 @@ function step(inlet: Inlet): void {
   socket.resume();
   if (!inlet.give(rest.subarray(0, SLICE))) return;
   if (!inlet.rest) {
-    if (inlet.ended) for (const listener of inlet.end) listener.call(socket);
+    if (inlet.ended) inlet.finish();
   } else if (!socket.isPaused()) {
     wait(inlet);
   }
