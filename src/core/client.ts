@@ -71,10 +71,12 @@ export class Client implements Participant {
     this.#unread = read;
   }
 
+  /** False of somebody who only says something: then no more is known than the id. */
   get isRead(): boolean {
     return this.#unread === undefined;
   }
 
+  /** @throws Error when it is not read */
   get session(): Session {
     if (this.#unread) throw new Error('an action that says of itself `onlySays` looks at its client');
     return this.#session;

@@ -23,7 +23,8 @@ export const BATCH_ENTRIES = 512;
 const BATCHES = 256;
 /**
  * Readers woken in one turn, so that a wave over 10,000 polls leaves room for everybody else; and so few that what is said
- * meanwhile goes out together with more: with 50, a tenth less of it does. */
+ * meanwhile goes out together with more: with 50, a tenth less of it does.
+ */
 const WAVE = 25;
 
 /** Asks the store once and judges the place; the way to read a log that nobody follows here. */

@@ -1,5 +1,4 @@
 /** One line of the TCP protocol, taken apart: a verb with its words, a JSON request, or an action's name. */
-
 import { ownText } from './own-text';
 
 /** A line that is no verb names an action. Which words name a room, only the core knows: `say` keeps them whole. */
@@ -21,12 +20,12 @@ export function parseTcpLine(line: string): TcpRequest {
     return { kind: 'say', first, rest: after, whole: rest };
   }
   if (WITH_ROOM.has(verb)) {
-    const room = ownText(rest.trim(), line);
+    const room = ownText(rest.trim(), line.length);
     return { kind: 'verb', verb, params: room === '' ? {} : { room } };
   }
   if (verb === 'paramAdd') {
     const { key, value } = assignment(rest);
-    return { kind: 'verb', verb, params: { key: ownText(key, line), value: ownText(value, line) } };
+    return { kind: 'verb', verb, params: { key: ownText(key, line.length), value: ownText(value, line.length) } };
   }
   if (WITH_KEY.has(verb)) return { kind: 'verb', verb, params: { key: rest.trim() } };
   if (verb === 'history') {

@@ -1,5 +1,7 @@
 /** Texts that are kept, and what they were cut out of. */
+import type { IncomingMessage } from 'node:http';
 import { ownText } from '../../src/protocol/own-text';
+import { bodyParams } from '../../src/transports/http/params';
 import { parseAnnouncement } from '../../src/store/redis/announcement';
 import { heapInUse } from '../support/collected';
 
@@ -18,19 +20,34 @@ function keptBy(make: (nth: number) => unknown): number {
 
 test.each(['', 'short', 'a text of some length', 'žluťoučký kůň 🐎', '\u0000\u2028"'])('%j stays as it is', (text) => {
   const whole = `${'x'.repeat(1000)}${text}`;
-  expect(ownText(whole.slice(1000), whole)).toBe(text);
-  expect(ownText(text, text)).toBe(text);
+  expect(ownText(whole.slice(1000), whole.length)).toBe(text);
+  expect(ownText(text, text.length)).toBe(text);
 });
 
 test('what is cut out of a large text does not keep it', () => {
   const cut = (nth: number, own: boolean): string => {
     const whole = Buffer.from(`the-number-is-${nth} ${'x'.repeat(FILLING)}`).toString();
     const text = whole.slice(0, whole.indexOf(' '));
-    return own ? ownText(text, whole) : text;
+    return own ? ownText(text, whole.length) : text;
   };
   expect(keptBy((nth) => cut(nth, true))).toBeLessThan(2000);
   // So that the figure means something.
   expect(keptBy((nth) => cut(nth, false))).toBeGreaterThan(FILLING * 0.9);
+});
+
+test.each([
+  ['as long as it says', (whole: string) => ({ 'content-length': String(whole.length) })],
+  ['of unknown length', () => ({ 'transfer-encoding': 'chunked' })],
+])('what an application around us has made of a form does not keep the form, %s', (_what, headersOf) => {
+  const roomOf = (nth: number): unknown => {
+    const whole = Buffer.from(`room=the-name-of-a-room-${nth}&filling=${'x'.repeat(FILLING)}`).toString();
+    const room = whole.slice('room='.length, whole.indexOf('&'));
+    const headers = { 'content-type': 'application/x-www-form-urlencoded', ...headersOf(whole) };
+    const params = bodyParams({ headers } as unknown as IncomingMessage, { room, filling: '' });
+    expect(params['room']).toBe(`the-name-of-a-room-${nth}`);
+    return params['room'];
+  };
+  expect(keptBy(roomOf)).toBeLessThan(4000);
 });
 
 test.each([

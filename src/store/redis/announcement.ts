@@ -45,7 +45,7 @@ export function parseAnnouncement(text: string): Announcement | undefined {
   const tagEnd = prevEnd < 0 ? -1 : text.indexOf('\n', prevEnd + 1);
   if (tagEnd < 0) return undefined;
   // Where a log ends is known for as long as somebody follows it.
-  const id = ownText(text.slice(2, idEnd), text);
+  const id = ownText(text.slice(2, idEnd), text.length);
   const entry = entryOf(id, text.slice(idEnd + 1, prevEnd), text.slice(prevEnd + 1, tagEnd), text.slice(tagEnd + 1));
   return entry && { kind: 'entries', entries: [entry] };
 }
@@ -57,7 +57,7 @@ function parseEntries(text: string): Announcement | undefined {
   let [before = ''] = lines;
   for (let at = 1; at < lines.length; at += 3) {
     const [cutId = '', tag = '', data] = lines.slice(at, at + 3);
-    const id = ownText(cutId, text);
+    const id = ownText(cutId, text.length);
     const entry = data === undefined ? undefined : entryOf(id, before, tag, data);
     if (!entry) return undefined;
     entries.push(entry);

@@ -51,5 +51,5 @@ export function requestCookie(request: Parsed, name: string): string | undefined
   parse(request, undefined, () => undefined);
   // It turns `j:{…}` into an object and a bad signature into false: only text is a cookie's value here.
   const value = request.cookies?.[name];
-  return typeof value === 'string' ? ownText(value, cookie) : undefined;
+  return typeof value === 'string' ? ownText(value, cookie.length) : undefined;
 }

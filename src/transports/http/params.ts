@@ -33,7 +33,7 @@ export function formParams(text: string): Record<string, unknown> {
     const equals = pair.indexOf('=');
     const name = decode(equals < 0 ? pair : pair.slice(0, equals));
     if (name in params) throw new ChatError('repeated_parameter', name);
-    params[name] = equals < 0 ? '' : ownText(decode(pair.slice(equals + 1)), text);
+    params[name] = equals < 0 ? '' : ownText(decode(pair.slice(equals + 1)), text.length);
   }
   return params;
 }
@@ -48,7 +48,10 @@ export function bodyParams(request: IncomingMessage, body: unknown): Params {
   if (!Buffer.isBuffer(body)) {
     const params = objectParams(shallow(body));
     const repeated = Object.keys(params).find((name) => typeof params[name] !== 'string');
-    if (type === FORM && repeated !== undefined) throw new ChatError('repeated_parameter', repeated);
+    if (type !== FORM) return params;
+    if (repeated !== undefined) throw new ChatError('repeated_parameter', repeated);
+    const length = Number(request.headers['content-length'] ?? Infinity);
+    for (const name of Object.keys(params)) params[name] = ownText(String(params[name]), length);
     return params;
   }
   const text = utf8(body);
@@ -135,7 +138,7 @@ function refuseLoneSurrogates(value: unknown): void {
   }
 }
 
-function objectParams(value: unknown): Params {
+function objectParams(value: unknown): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ChatError('invalid_json');
   if (hasTooMany(value)) throw tooManyParameters();
   return Object.assign(new Bag(), value);
