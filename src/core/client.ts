@@ -248,7 +248,7 @@ export class Client implements Participant {
     const { isNew, rooms } = this.session;
     // Who has just come in stands at the end already.
     if (isNew) return cursorOf(this.chat, new Map([...rooms].map(([room, { floor }]) => [roomTopic(room), floor])));
-    return cursorOf(this.chat, await this.chat.standing.ends([...rooms.keys()].map(roomTopic), this.peer.remoteIP));
+    return cursorOf(this.chat, await this.chat.standing.ends(rooms.keys().map(roomTopic), this.peer.remoteIP));
   }
 
   /** What `method=messages` asks for; the transport decides how it is answered. */

@@ -130,7 +130,7 @@ export class Memberships {
     const back = heardAs(joined.membership);
     if (joined.outcome === 'already' && isSame(back, heard)) return;
     // Who hears it was there all the time, and is told of what was lost by the log.
-    if (back.listening === listening && !cameInAt(back, heard)) session.rooms.set(room, back);
+    if (back.listening === listening && !cameInAt(back, heard)) session.replace(room, back);
     if (await this.#replace(session, { room, as: heard }, back)) return;
     const attempt = newAttempt();
     if (await this.#replace(session, { room }, attempt)) {
@@ -177,14 +177,14 @@ export class Memberships {
    * @param left is told its departures, of which the `leave` hooks are to be told, be it that it fails with a later one
    */
   async letGo(session: Session, left: Map<string, Departure>): Promise<void> {
-    for (const [room, heard] of [...session.rooms]) {
+    for (const [room, heard] of session.rooms) {
       if (this.options.holding.isHeld(session.id)) break;
       try {
         const departure = await this.options.store.release(room, session.id, { node: this.options.node });
         if (departure) left.set(room, departure);
       } finally {
         // Another object: who has just come into its rooms, and believes that it is held there, is told so.
-        if (session.rooms.get(room) === heard) session.rooms.set(room, { ...heard });
+        if (session.rooms.get(room) === heard) session.replace(room, { ...heard });
       }
     }
   }
@@ -192,7 +192,7 @@ export class Memberships {
   /** The store lost rooms that this node holds clients in, or the leases there: they are put back as the node knows them. */
   async putBack(rooms: ReadonlySet<string>): Promise<void> {
     for (const session of this.options.holding.held()) {
-      if (![...session.rooms.keys()].some((room) => rooms.has(room))) continue;
+      if (!session.rooms.keys().some((room) => rooms.has(room))) continue;
       // It may have been put out of the room, by whoever removed it, before we heard of that.
       await this.options.sessions.refresh(session);
       const here = new Map([...session.rooms].filter(([room]) => rooms.has(room)));

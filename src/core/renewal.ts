@@ -42,7 +42,7 @@ export class Renewal {
     const version = await this.options.store.renewClient(session.id, ttl);
     if (version === undefined) await this.options.sessions.write(session, {});
     else if (version !== session.version) await this.options.sessions.refresh(session);
-    for (const [room, heard] of [...session.rooms]) {
+    for (const [room, heard] of session.rooms) {
       const [absent] = await this.options.store.renewWeb(room, [session.id], ttl);
       if (absent !== undefined) await this.options.memberships.rejoin(client, room, heard);
     }

@@ -1,6 +1,7 @@
 /** One client as this node knows it: its rooms, its places, its attributes, and what hears for it here. */
 import type { EntryId } from '../protocol/entry-id';
-import { clientTopic, type Topic } from './entry';
+import { Few } from './few';
+import { clientTopic, roomTopic, type Topic } from './entry';
 import type { Attempt, ClientChange, ClientRecord, Floors, Written } from './store';
 
 export interface HeardRoom extends Floors {
@@ -32,7 +33,7 @@ const NOTHING_PENDING: ClientRecord['pending'] = { generation: 0, places: NO_PLA
 
 /** What few clients have is not made for the others: there is one of these for everybody who is connected. */
 export class Session {
-  readonly rooms = new Map<string, HeardRoom>();
+  readonly #rooms = new Few<HeardRoom>();
   /** Another list with every change, so that whoever goes through one may change it. */
   hearers: readonly Hearer[] = [];
   /** The current room. */
@@ -45,7 +46,8 @@ export class Session {
   connectedAt = 0;
   /** How this client's former record was lost, when it had one. */
   revived: 'expired' | 'reset' | undefined;
-  places = NO_PLACES;
+  /** Undefined while in each of its rooms it is where it came in: so it is for most, and that needs no table. */
+  #places: ReadonlyMap<Topic, EntryId> | undefined = NO_PLACES;
   pending = NOTHING_PENDING;
   /** What the store announces while there are any is likely our own doing: their answers tell. */
   writing = NO_WRITING;
@@ -64,6 +66,15 @@ export class Session {
 
   constructor(readonly id: string) {
     this.topic = clientTopic(id);
+  }
+
+  get rooms(): Omit<Few<HeardRoom>, 'set' | 'delete'> {
+    return this.#rooms;
+  }
+
+  /** Where it stood by its record when that was last read. */
+  get places(): ReadonlyMap<Topic, EntryId> {
+    return this.#places ?? new Map(Array.from(this.#rooms, ([room, { floor }]) => [roomTopic(room), floor]));
   }
 
   get attributes(): ReadonlyMap<string, unknown> {
@@ -91,14 +102,22 @@ export class Session {
 
   /** A room that it only listens to is its current one no more. */
   enter(room: string, heard: HeardRoom): void {
-    this.rooms.set(room, heard);
+    this.replace(room, heard);
     if (heard.listening && this.room === room) this.room = null;
     for (const hearer of this.hearers) hearer.roomAdded(room, heard);
   }
 
+  /** Without a word to those who hear: they were there all the time, or are told otherwise. */
+  replace(room: string, heard: HeardRoom): void {
+    this.#places = this.places;
+    this.#rooms.set(room, heard);
+  }
+
   exit(room: string): void {
     if (this.room === room) this.room = null;
-    if (!this.rooms.delete(room)) return;
+    if (!this.#rooms.has(room)) return;
+    this.#places = this.places;
+    this.#rooms.delete(room);
     for (const hearer of this.hearers) hearer.roomRemoved(room);
   }
 
@@ -180,7 +199,7 @@ export class Session {
     this.version = record.version;
     this.connectedAt = record.connectedAt;
     this.revived = record.revived;
-    this.places = record.places;
+    this.#places = record.places;
     this.pending = record.pending;
     const attributes = new Map(record.attributes);
     for (const { change } of writing) {
@@ -192,12 +211,20 @@ export class Session {
     this.#attributes = attributes.size > 0 ? attributes : undefined;
 
     const isWritten = (room: string): boolean => writing.some(({ change }) => change.rooms?.has(room));
-    for (const room of [...this.rooms.keys()]) if (!record.rooms.has(room) && !isWritten(room)) this.exit(room);
+    for (const room of this.rooms.keys()) if (!record.rooms.has(room) && !isWritten(room)) this.exit(room);
     for (const [room, recorded] of record.rooms) {
       if (recorded.floor === undefined || isWritten(room)) continue;
       this.#hear(room, recorded);
     }
+    if (this.#areFloors(record.places)) this.#places = undefined;
     if (writing.every(({ change }) => change.room === undefined)) this.room = record.room;
+  }
+
+  /** In each of its rooms the place is where it came in, and there is no other. */
+  #areFloors(places: ReadonlyMap<Topic, EntryId>): boolean {
+    if (places.size !== this.#rooms.size) return false;
+    for (const [room, { floor }] of this.#rooms) if (places.get(roomTopic(room)) !== floor) return false;
+    return true;
   }
 
   #hear(room: string, heard: HeardRoom): void {

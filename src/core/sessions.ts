@@ -17,6 +17,8 @@ export class Live implements Watcher {
   unfinished: Session['unfinished'] | undefined;
   /** By the steady clock; undefined while anything hears. */
   idleSince: number | undefined = performance.now();
+  /** It is being brought up, for whoever waits for that; undefined once it is. */
+  coming: Promise<Live> | undefined;
 
   get isHeld(): boolean {
     return this.holds > 0;
@@ -67,16 +69,18 @@ const LINGER = 30_000;
 const LATE = 100;
 
 export class Sessions {
-  readonly #up = new Map<string, Live>();
-  /** Those that are being brought up. */
-  readonly #coming = new Map<string, Promise<Live>>();
+  /**
+   * With those that are being brought up, which nobody but `keep` knows. A table of their own would hold what waits for
+   * them long after that is answered: see Seats.
+   */
+  readonly #all = new Map<string, Live>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(readonly options: SessionsOptions) {
     this.#timer = setInterval(() => {
       this.#forgetIdle();
       // A record that could not be read when its change was announced.
-      for (const live of this.#up.values()) {
+      for (const live of this.all()) {
         this.#catchUp(live.session);
         this.#finishOld(live);
       }
@@ -85,26 +89,29 @@ export class Sessions {
   }
 
   get liveCount(): number {
-    return this.#up.size;
+    return this.all().length;
   }
 
   /** The client's live session with what is known of it here; undefined when there is none. */
   kept(id: string): Live | undefined {
-    return this.#up.get(id);
+    const live = this.#all.get(id);
+    return live?.coming ? undefined : live;
   }
 
-  all(): Iterable<Live> {
-    return this.#up.values();
+  all(): Live[] {
+    return [...this.#all.values()].filter(({ coming }) => !coming);
   }
 
   /** Every session that something hears for here. */
   heard(): Session[] {
-    return [...this.#up.values()].filter(({ session }) => session.hearers.length > 0).map(({ session }) => session);
+    return this.all()
+      .map(({ session }) => session)
+      .filter(({ hearers }) => hearers.length > 0);
   }
 
   /** The client's session, at once when it is live, or undefined when there is no record of it. */
   load(id: string): Session | Promise<Session | undefined> {
-    const live = this.#up.get(id);
+    const live = this.kept(id);
     if (!live) return this.#read(id);
     // It has come back, be it that its first request still waits here.
     live.session.isNew = false;
@@ -173,24 +180,22 @@ export class Sessions {
 
   /** The client's live session, followed from now on. */
   keep(session: Session): Promise<Live> {
-    const { id } = session;
-    const up = this.#up.get(id);
-    if (up) return Promise.resolve(up);
-    const known = this.#coming.get(id);
-    if (known) return known;
-    const coming = this.#bringUp(session).finally(() => this.#coming.delete(id));
-    this.#coming.set(id, coming);
-    return coming;
+    const known = this.#all.get(session.id);
+    if (known) return known.coming ?? Promise.resolve(known);
+    const live = new Live(session, this.#catchUp, this.#refresh);
+    this.#all.set(session.id, live);
+    live.coming = this.#bringUp(live);
+    return live.coming;
   }
 
   /** The client's live session: this one, followed from now on, or the one that was live before it. */
   live(session: Session): Session | Promise<Session> {
-    return this.#up.get(session.id)?.session ?? this.keep(session).then((live) => live.session);
+    return this.kept(session.id)?.session ?? this.keep(session).then((live) => live.session);
   }
 
   /** Lets `hearer` hear for the client; what holds the client in its rooms is another. */
   listen(session: Session, hearer: Hearer): Session | Promise<Session> {
-    const live = this.#up.get(session.id);
+    const live = this.kept(session.id);
     return live ? this.add(live, hearer) : this.keep(session).then((kept) => this.add(kept, hearer));
   }
 
@@ -209,7 +214,7 @@ export class Sessions {
   unlisten(session: Session, hearer: Hearer): Live | undefined {
     if (!session.hearers.includes(hearer)) return undefined;
     session.hearers = session.hearers.filter((other) => other !== hearer);
-    const live = this.#up.get(session.id);
+    const live = this.kept(session.id);
     if (live?.session !== session) return undefined;
     if (session.hearers.length === 0) live.idleSince = performance.now();
     return live;
@@ -234,21 +239,32 @@ export class Sessions {
       return known !== undefined && cameInAt(known, heard);
     };
     const added = new Map([...session.rooms].filter(([room, heard]) => !isAsBefore(room, heard)));
-    if (added.size > 0 && this.#up.get(session.id)?.isHeld) await this.options.hold(session, added);
+    if (added.size > 0 && this.kept(session.id)?.isHeld) await this.options.hold(session, added);
   }
 
   close(): void {
     clearInterval(this.#timer);
-    for (const live of this.#up.values()) {
+    for (const live of this.all()) {
       for (const hearer of live.session.hearers) hearer.close('the server is shutting down');
       this.#letGo(live);
     }
-    this.#up.clear();
-    this.#coming.clear();
+    this.#all.clear();
   }
 
-  async #bringUp(session: Session): Promise<Live> {
-    const live = new Live(session, this.#catchUp, this.#refresh);
+  async #bringUp(live: Live): Promise<Live> {
+    try {
+      await this.#follow(live);
+    } catch (error) {
+      this.#all.delete(live.session.id);
+      throw error;
+    }
+    live.idleSince = performance.now();
+    live.coming = undefined;
+    return live;
+  }
+
+  async #follow(live: Live): Promise<void> {
+    const { session } = live;
     const hadRecord = session.version > 0;
     await this.options.tails.watch(session.topic, live);
     try {
@@ -258,8 +274,6 @@ export class Sessions {
       this.#letGo(live);
       throw error;
     }
-    this.#up.set(session.id, live);
-    return live;
   }
 
   /** Reads the record of a session that is behind, unless what was announced may be its own doing: then that tells. */
@@ -308,9 +322,9 @@ export class Sessions {
 
   #forgetIdle(): void {
     const now = performance.now();
-    for (const [id, live] of this.#up) {
+    for (const live of this.all()) {
       if (live.idleSince === undefined || live.grace || now - live.idleSince < LINGER) continue;
-      this.#up.delete(id);
+      this.#all.delete(live.session.id);
       this.#letGo(live);
     }
   }

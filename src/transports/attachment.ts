@@ -45,7 +45,7 @@ export class Attachment {
    * From now on the socket is that client; what its rooms say is pushed once the pusher is started.
    * @param rooms into which it has just come in the name of this socket
    */
-  async become(loaded: Session, wishes: Wishes, rooms: ReadonlyMap<string, HeardRoom>): Promise<Attached> {
+  async become(loaded: Session, wishes: Wishes, rooms: Iterable<[string, HeardRoom]>): Promise<Attached> {
     try {
       return await this.#attach(loaded, new Map(rooms), wishes);
     } catch (error) {

@@ -335,7 +335,8 @@ describe('reading', () => {
       expect.objectContaining({ message: 'two' }),
     ]);
     expect((await bob.messages({}).now()).messages).toHaveLength(2);
-    bob.session.places = placesOf(chat, bob.session, first.cursor);
+    await chat.sessions.write(bob.session, { places: placesOf(chat, bob.session, first.cursor) });
+    await chat.sessions.refresh(bob.session);
     expect((await bob.messages({}).now()).messages).toEqual([expect.objectContaining({ message: 'two' })]);
     expect((await ann.messages({ after: before, echo: true }).now()).messages).toHaveLength(2);
     expect((await ann.messages({ after: before }).now()).messages).toEqual([]);
@@ -472,11 +473,11 @@ describe('reading', () => {
     const chat = await startChat();
     const bob = await clientOf(chat);
     const { session } = bob;
-    session.rooms.set('broken', { listening: false, floor: '1-1', presenceFloor: '1-1' });
+    session.replace('broken', { listening: false, floor: '1-1', presenceFloor: '1-1' });
     jest.spyOn(chat.store, 'read').mockRejectedValue(new ChatError('store_unavailable'));
     await expect(bob.messages({}).open(session, new Map(), true)).rejects.toMatchObject({ code: 'store_unavailable' });
     jest.restoreAllMocks();
-    session.rooms.delete('broken');
+    session.exit('broken');
     const feed = await bob.messages({}).open(session, new Map(), true);
     expect(feed.places.size).toBe(2);
   });

@@ -156,7 +156,7 @@ class Walk {
     return [
       [[...inStore].sort(), record.room],
       [rooms(record.rooms), record.room],
-      ...this.sessions.map((session) => [rooms(session.rooms), session.room]),
+      ...this.sessions.map((session) => [rooms(new Map(session.rooms)), session.room]),
     ];
   }
 }

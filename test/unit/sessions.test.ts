@@ -1,8 +1,10 @@
 /** A session that is kept while it is written to here and changed elsewhere: in whatever order the store's word comes. */
 import type { Chat } from '../../src/core/chat';
-import { roomTopic } from '../../src/core/entry';
-import type { Hearer, Session } from '../../src/core/session';
+import { clientTopic, roomTopic, type Topic } from '../../src/core/entry';
+import { Session, type Hearer } from '../../src/core/session';
 import type { ClientChange, ClientRecord, Follower, Written } from '../../src/core/store';
+import { ChatError } from '../../src/protocol/errors';
+import { MemoryStore } from '../../src/store/memory-store';
 import { nextMillisecond } from '../contract/store/given';
 import { closeChats, limits, person, startChat, type Person } from '../support/core';
 import { eventually } from '../support/eventually';
@@ -306,5 +308,113 @@ describe('a change elsewhere is heard of', () => {
     await connection.set('mood', 'good');
     expect(Object.fromEntries(session.attributes)).toEqual({ mood: 'good', hat: 'on' });
     expect(Object.fromEntries((await store.client(session.id))!.attributes)).toEqual({ mood: 'good', hat: 'on' });
+  });
+});
+
+describe('a session that is being brought up', () => {
+  class UnsureStore extends MemoryStore {
+    slow = false;
+    refuses = false;
+    readonly #waiting: (() => void)[] = [];
+
+    override async follow(topic: Topic, follower: Follower): Promise<void> {
+      if (this.slow) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      if (this.refuses) throw new ChatError('store_unavailable');
+      await super.follow(topic, follower);
+    }
+    letThrough(): void {
+      for (const go of this.#waiting.splice(0)) go();
+    }
+  }
+
+  async function coming(): Promise<{ chat: Chat; store: UnsureStore; session: Session }> {
+    const store = new UnsureStore(limits);
+    const chat = await startChat({ store });
+    const session = new Session('newcomer'.padEnd(22, '-'));
+    await chat.sessions.create(session, {});
+    store.slow = true;
+    return { chat, store, session };
+  }
+
+  test('is nobody’s live session yet, and one for all who wait for it', async () => {
+    const { chat, store, session } = await coming();
+    const first = chat.sessions.keep(session);
+    const second = chat.sessions.keep(session);
+    expect(chat.sessions.kept(session.id)).toBeUndefined();
+    expect(chat.sessions.liveCount).toBe(0);
+    expect(chat.sessions.all()).toEqual([]);
+    expect(chat.sessions.load(session.id)).toBeInstanceOf(Promise);
+    store.letThrough();
+    const live = await first;
+    expect(await second).toBe(live);
+    expect(await chat.sessions.keep(session)).toBe(live);
+    expect(chat.sessions.kept(session.id)).toBe(live);
+    expect(chat.sessions.all()).toEqual([live]);
+    expect(chat.sessions.load(session.id)).toBe(live.session);
+  });
+
+  test('is tried anew by who comes next, when it could not be followed', async () => {
+    const { chat, store, session } = await coming();
+    store.refuses = true;
+    const all = [chat.sessions.keep(session), chat.sessions.keep(session)];
+    store.letThrough();
+    for (const one of await Promise.allSettled(all))
+      expect(one).toMatchObject({ reason: { code: 'store_unavailable' } });
+    store.refuses = false;
+    const again = chat.sessions.keep(session);
+    store.letThrough();
+    expect(chat.sessions.kept((await again).session.id)).toBe(await again);
+    expect(chat.sessions.liveCount).toBe(1);
+  });
+});
+
+describe('the places of a session are those of its record', () => {
+  async function afterReading(change: ClientChange): Promise<[Session, ClientRecord]> {
+    const store = new MemoryStore(limits);
+    const chat = await startChat({ store });
+    const { session } = await person(chat);
+    await chat.sessions.write(session, change);
+    await chat.sessions.refresh(session);
+    return [session, (await store.client(session.id))!];
+  }
+
+  test('where it came into all of its rooms', async () => {
+    const [session, { places, rooms }] = await afterReading({});
+    expect([...places]).toEqual([[roomTopic('defaultRoom'), rooms.get('defaultRoom')!.floor]]);
+    expect(session.places).toEqual(places);
+  });
+
+  test('where it has gone further', async () => {
+    const further = new Map([[roomTopic('defaultRoom'), '9999999999999-1']]);
+    const [session, { places }] = await afterReading({ places: further });
+    expect(places).toEqual(further);
+    expect(session.places).toEqual(further);
+  });
+
+  test('where it was told something in its own log', async () => {
+    const own = clientTopic('newcomer');
+    const [session, { places }] = await afterReading({ places: new Map([[own, '5-1']]) });
+    expect([...places.keys()].sort()).toEqual([own, roomTopic('defaultRoom')]);
+    expect(session.places).toEqual(places);
+  });
+
+  const anew = { listening: false, floor: '9-1', presenceFloor: '9-2' };
+  test.each<[string, (session: Session) => void]>([
+    ['it comes into a room anew', (session) => session.replace('defaultRoom', anew)],
+    ['it comes into another one', (session) => session.enter('attic', anew)],
+    ['it goes', (session) => session.exit('defaultRoom')],
+  ])('as they were read, though %s', async (_, change) => {
+    const [session, { places }] = await afterReading({});
+    change(session);
+    expect(session.places).toEqual(places);
+  });
+
+  test('where it has none in a room, because it was lost', async () => {
+    const [session, record] = await afterReading({
+      rooms: new Map([['attic', { listening: false, floor: '5-1', presenceFloor: '5-2' }]]),
+    });
+    expect(record.rooms.has('attic')).toBe(true);
+    expect(session.places.has(roomTopic('attic'))).toBe(false);
+    expect(session.places).toEqual(record.places);
   });
 });
