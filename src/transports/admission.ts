@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { ChatError } from '../protocol/errors';
 import type { Counters } from '../core/counters';
 import { networkOf } from '../core/network';
+import { Seats, type Seated } from '../core/seats';
 import { letGo } from './intake';
 
 /** Seconds after which somebody else may have gone. */
@@ -36,16 +37,22 @@ export interface ForwardedOptions {
 }
 
 /** A connection, or one request of a proxy's connection for as long as it is answered. */
-type Held = Pick<Socket | ServerResponse, 'writableLength' | 'destroy' | 'on'> & { [SHARE]?: Share | undefined };
+type Held = Pick<Socket | ServerResponse, 'writableLength' | 'destroy' | 'on'> & { [PLACE]?: Place | undefined };
 
 /** What one address has open. */
 interface Share {
   readonly address: string;
-  readonly all: Set<Held>;
+  readonly all: Seats<Place>;
+}
+
+/** What is open, among the others of its address. */
+interface Place extends Seated {
+  readonly held: Held;
+  readonly share: Share;
 }
 
 /** On each of them, so that one listener serves all: two closures for each were 400 bytes of every connection. */
-const SHARE = Symbol('share');
+const PLACE = Symbol('place');
 type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
 
 export class Admission {
@@ -156,18 +163,20 @@ export class Admission {
   }
 
   #watch(held: Held, address: string): void {
-    const share = this.#shares.get(address) ?? { address, all: new Set() };
-    share.all.add(held);
-    held[SHARE] = share;
+    const share = this.#shares.get(address) ?? { address, all: new Seats() };
+    const place = { held, share, seat: -1 };
+    share.all.add(place);
+    held[PLACE] = place;
     this.#shares.set(address, share);
     if (this.limits.unsentPerAddress > 0) this.#looking ??= setInterval(this.#look, LOOK).unref();
   }
 
   #closed(held: Held): void {
-    const share = held[SHARE];
-    if (!share) return;
-    held[SHARE] = undefined;
-    share.all.delete(held);
+    const place = held[PLACE];
+    if (!place) return;
+    const { share } = place;
+    held[PLACE] = undefined;
+    share.all.remove(place);
     if (share.all.size === 0) this.#shares.delete(share.address);
     if (this.#shares.size > 0) return;
     clearInterval(this.#looking);
@@ -177,10 +186,11 @@ export class Admission {
   /** Each peer may be slow within its bounds; a thousand slow ones of one address are an attack. */
   readonly #look = (): void => {
     for (const { all } of this.#shares.values()) {
+      const open = all.all().map(({ held }) => held);
       let unsent = 0;
-      for (const { writableLength } of all) unsent += writableLength;
+      for (const { writableLength } of open) unsent += writableLength;
       if (unsent <= this.limits.unsentPerAddress) continue;
-      for (const held of [...all].sort((a, b) => b.writableLength - a.writableLength)) {
+      for (const held of open.sort((a, b) => b.writableLength - a.writableLength)) {
         unsent -= held.writableLength;
         held.destroy();
         if (unsent <= this.limits.unsentPerAddress) break;

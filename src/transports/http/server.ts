@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
 import { ChatError } from '../../protocol/errors';
 import type { Counters } from '../../core/counters';
+import { Seats, type Seated } from '../../core/seats';
 import type { Admission } from '../admission';
 import { takeTurns } from '../intake';
 import { errorBody, sendError } from './reply';
@@ -61,14 +62,15 @@ export function createExpressServer(app: Express, limits: HttpLimits, direct: Di
       app(request, response);
     }
   };
-  const server: http.Server = http.createServer(options, inTurn(answer));
+  const silent = new Silent(limits.handshake);
+  const server: http.Server = http.createServer(options, inTurn(answer, silent));
   for (const event of ['checkContinue', 'checkExpectation']) {
     server.on(event, (request: Expecting, response: http.ServerResponse) => {
       request[EXPECTS] = event;
       server.emit('request', request, response);
     });
   }
-  return limited(server, limits);
+  return limited(server, limits, silent);
 }
 
 /** On a request that expects something: what Node asks us about that. */
@@ -126,8 +128,9 @@ const PIPELINED = 32;
  * One request of a connection at a time. Node hands over all that have come, and keeps the answers of the later ones
  * until their turn: a few kilobytes of small questions would be as many megabytes of answers.
  */
-function inTurn(answer: Answer): Answer {
+function inTurn(answer: Answer, silent: Silent): Answer {
   const begin: Answer = (request, response) => {
+    silent.remove(request.socket);
     // From the first request on, and not the server's for all: with a WebSocket it would stay.
     request.socket.setTimeout(TAKEN_WITHIN);
     response.on('close', closed);
@@ -165,12 +168,11 @@ export function createApp(): Express {
   return app;
 }
 
-function limited(server: http.Server, limits: HttpLimits): http.Server {
+function limited(server: http.Server, limits: HttpLimits, silent: Silent): http.Server {
   server.keepAliveTimeout = KEPT_ALIVE * 1000;
   server.headersTimeout = limits.handshake;
   server.requestTimeout = 3 * limits.handshake;
   server.maxHeadersCount = 100;
-  const silent = new Silent(limits.handshake);
   server.on('connection', (socket) => {
     silent.add(socket);
     takeTurns(socket, 'http');
@@ -220,33 +222,55 @@ function wholeAnswer(status: string, error: ChatError): string {
   return `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
+/** A connection that has said nothing yet, as far as is known. */
+interface Expected extends Seated {
+  readonly socket: Socket;
+  /** By the steady clock. */
+  readonly since: number;
+}
+
+const EXPECTED = Symbol('expected');
+
+interface Unheard extends Socket {
+  [EXPECTED]?: Expected | undefined;
+}
+
 /**
  * headersTimeout starts with the first byte: a peer that sends none would stay for ever. Looked at by one timer for all:
- * one of each its own would stay with the connection for as long as it is open.
+ * one of each its own would stay with the connection for as long as it is open. Who asks something is let go of at once:
+ * of thousands a second that come with one question each, all would grow old here.
  */
 class Silent {
-  /** By the steady clock, in the order of their coming. */
-  readonly #since = new Map<Socket, number>();
+  readonly #all = new Seats<Expected>();
   #looking: NodeJS.Timeout | undefined;
 
   constructor(readonly ms: number) {}
 
-  add(socket: Socket): void {
+  add(socket: Unheard): void {
     if (this.ms === 0) return;
-    this.#since.set(socket, performance.now());
+    const expected = { socket, since: performance.now(), seat: -1 };
+    socket[EXPECTED] = expected;
+    this.#all.add(expected);
     this.#looking ??= setInterval(() => this.#look(), Math.min(this.ms, 1000)).unref();
+  }
+
+  remove(socket: Unheard): void {
+    const expected = socket[EXPECTED];
+    if (!expected) return;
+    socket[EXPECTED] = undefined;
+    this.#all.remove(expected);
   }
 
   #look(): void {
     const late = performance.now() - this.ms;
-    for (const [socket, since] of this.#since) {
+    for (const { socket, since } of this.#all.all()) {
       if (socket.bytesRead === 0 && !socket.destroyed) {
         if (since > late) continue;
         socket.destroy();
       }
-      this.#since.delete(socket);
+      this.remove(socket);
     }
-    if (this.#since.size > 0) return;
+    if (this.#all.size > 0) return;
     clearInterval(this.#looking);
     this.#looking = undefined;
   }
