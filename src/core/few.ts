@@ -13,7 +13,7 @@ export class Few<V> {
   }
 
   has(key: string): boolean {
-    return this.#map ? this.#map.has(key) : this.#key === key;
+    return this.#map ? this.#map.has(key) : this.#key !== undefined && this.#key === key;
   }
 
   get(key: string): V | undefined {
@@ -37,7 +37,7 @@ export class Few<V> {
   /** False when it was not there. */
   delete(key: string): boolean {
     if (this.#map) return this.#map.delete(key);
-    if (this.#key !== key) return false;
+    if (!this.has(key)) return false;
     this.#key = undefined;
     this.#value = undefined;
     return true;

@@ -109,7 +109,7 @@ export class Session {
 
   /** Without a word to those who hear: they were there all the time, or are told otherwise. */
   replace(room: string, heard: HeardRoom): void {
-    this.#places = this.places;
+    if (this.#rooms.get(room)?.floor !== heard.floor) this.#places = this.places;
     this.#rooms.set(room, heard);
   }
 

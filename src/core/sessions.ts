@@ -255,7 +255,7 @@ export class Sessions {
     try {
       await this.#follow(live);
     } catch (error) {
-      this.#all.delete(live.session.id);
+      if (this.#all.get(live.session.id) === live) this.#all.delete(live.session.id);
       throw error;
     }
     live.idleSince = performance.now();

@@ -27,6 +27,13 @@ test('holds what a Map holds, in its order, however often it is changed', () => 
   );
 });
 
+test('what is no key is not there', () => {
+  const few = new Few<number>();
+  const nothing = undefined as unknown as string;
+  expect(few.has(nothing)).toBe(false);
+  expect(few.delete(nothing)).toBe(false);
+});
+
 test.each([[['a']], [['a', 'b', 'c']]])('%p may go while somebody goes through them', (keys) => {
   const few = new Few<number>();
   for (const key of keys) few.set(key, 1);
