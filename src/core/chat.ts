@@ -138,7 +138,7 @@ export class Chat {
       store,
       logger,
       node: this.node,
-      heldRooms: () => new Set(this.holding.held().flatMap(({ rooms }) => [...rooms.keys()])),
+      heldRooms: () => this.holding.heldRooms(),
       lost: (rooms) => this.#putBack(rooms),
       departed: (room, departures) => this.memberships.departed(room, departures),
       renewHeard: () => this.renewal.renewHeard(),

@@ -33,8 +33,17 @@ export class Holding {
   /** Every session that this node's lease holds in its rooms. */
   held(): Session[] {
     const sessions: Session[] = [];
-    for (const live of this.options.sessions.all()) if (live.isHeld || live.grace) sessions.push(live.session);
+    this.options.sessions.each((live) => {
+      if (live.isHeld || live.grace) sessions.push(live.session);
+    });
     return sessions;
+  }
+
+  /** The rooms that they are in. */
+  heldRooms(): ReadonlySet<string> {
+    const rooms = new Set<string>();
+    for (const session of this.held()) for (const room of session.rooms.keys()) rooms.add(room);
+    return rooms;
   }
 
   /**
@@ -120,6 +129,8 @@ export class Holding {
   /** Whoever goes from now on is let go of by the lease's running out. */
   close(): void {
     this.#closed = true;
-    for (const { grace } of this.options.sessions.all()) clearTimeout(grace);
+    this.options.sessions.each(({ grace }) => {
+      clearTimeout(grace);
+    });
   }
 }

@@ -51,7 +51,11 @@ export class Renewal {
   /** The records of those who hear something here live on while they do, however long a poll or a stream is open. */
   async renewHeard(): Promise<void> {
     const { ttlMs: ttl } = this.options;
-    const due = this.options.sessions.heard().filter(({ id }) => this.isDue(id));
+    const due: Session[] = [];
+    const now = performance.now();
+    this.options.sessions.each(({ session }) => {
+      if (session.hearers.length > 0 && this.#isDue(session.id, now)) due.push(session);
+    });
     for (let from = 0; from < due.length; from += AT_ONCE) {
       await Promise.all(due.slice(from, from + AT_ONCE).map(async (session) => this.#renew(session, ttl)));
     }
@@ -76,8 +80,12 @@ export class Renewal {
 
   /** The pause has passed since this node renewed the client's record. */
   isDue(client: string): boolean {
+    return this.#isDue(client, performance.now());
+  }
+
+  #isDue(client: string, now: number): boolean {
     const touched = this.#touched.get(client) ?? -Infinity;
-    return performance.now() - touched >= this.options.pauseMs;
+    return now - touched >= this.options.pauseMs;
   }
 
   #forgetTouched(before: number): void {

@@ -78,18 +78,27 @@ export class Sessions {
 
   constructor(readonly options: SessionsOptions) {
     this.#timer = setInterval(() => {
-      this.#forgetIdle();
-      // A record that could not be read when its change was announced.
-      for (const live of this.all()) {
+      const idle = performance.now() - LINGER;
+      this.each((live) => {
+        if (live.idleSince !== undefined && live.idleSince <= idle && !live.grace) {
+          this.#all.delete(live.session.id);
+          this.#letGo(live);
+          return;
+        }
+        // A record that could not be read when its change was announced.
         this.#catchUp(live.session);
         this.#finishOld(live);
-      }
+      });
     }, options.checkMs ?? 5000);
     this.#timer.unref();
   }
 
   get liveCount(): number {
-    return this.all().length;
+    let count = 0;
+    this.each(() => {
+      count += 1;
+    });
+    return count;
   }
 
   /** The client's live session with what is known of it here; undefined when there is none. */
@@ -98,15 +107,11 @@ export class Sessions {
     return live?.coming ? undefined : live;
   }
 
-  all(): Live[] {
-    return [...this.#all.values()].filter(({ coming }) => !coming);
-  }
-
-  /** Every session that something hears for here. */
-  heard(): Session[] {
-    return this.all()
-      .map(({ session }) => session)
-      .filter(({ hearers }) => hearers.length > 0);
+  /** Not a list of them: there may be a hundred thousand, and every few seconds somebody asks. They may go meanwhile. */
+  each(look: (live: Live) => void): void {
+    this.#all.forEach((live) => {
+      if (!live.coming) look(live);
+    });
   }
 
   /** The client's session, at once when it is live, or undefined when there is no record of it. */
@@ -244,10 +249,10 @@ export class Sessions {
 
   close(): void {
     clearInterval(this.#timer);
-    for (const live of this.all()) {
+    this.each((live) => {
       for (const hearer of live.session.hearers) hearer.close('the server is shutting down');
       this.#letGo(live);
-    }
+    });
     this.#all.clear();
   }
 
@@ -318,15 +323,6 @@ export class Sessions {
       .catch((error: unknown) => {
         this.options.logger.debug({ err: error, client: session.id }, 'a change that was begun could not be finished');
       });
-  }
-
-  #forgetIdle(): void {
-    const now = performance.now();
-    for (const live of this.all()) {
-      if (live.idleSince === undefined || live.grace || now - live.idleSince < LINGER) continue;
-      this.#all.delete(live.session.id);
-      this.#letGo(live);
-    }
   }
 
   #letGo(live: Live): void {

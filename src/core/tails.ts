@@ -3,6 +3,7 @@ import { BEGINNING } from '../protocol/entry-id';
 import { ChatError } from '../protocol/errors';
 import { topicSubject, type Topic } from './entry';
 import { Followed, type Watcher } from './followed';
+import { Rounds } from './rounds';
 import type { Reader, Tail, TailOptions } from './tail';
 
 export interface TailsOptions extends TailOptions {
@@ -22,9 +23,12 @@ export interface RoomActivity {
 
 /** Logs whose ends are asked for in one call. */
 const ENDS_AT_ONCE = 100;
+/** Looks in which all logs have their turn: so they spread over the interval. */
+const LOOKS = 10;
 
 export class Tails {
   readonly #followed = new Map<Topic, Followed>();
+  readonly #rounds = new Rounds(this.#followed, LOOKS);
   readonly #timer: NodeJS.Timeout;
   readonly #lingerMs: number;
   #closed = false;
@@ -32,12 +36,9 @@ export class Tails {
   constructor(readonly options: TailsOptions) {
     this.#lingerMs = options.lingerMs ?? 30_000;
     const checkMs = options.checkMs ?? 5000;
-    let turn = 0;
-    // A tenth of the logs at a time, so that the looks spread over the interval.
     this.#timer = setInterval(() => {
-      turn = (turn + 1) % 10;
-      this.#round(turn);
-    }, checkMs / 10);
+      this.#look();
+    }, checkMs / LOOKS);
     this.#timer.unref();
   }
 
@@ -105,7 +106,7 @@ export class Tails {
   look(most: number): { readonly rooms: number; readonly busiest: readonly RoomActivity[] } {
     let rooms = 0;
     const busiest: RoomActivity[] = [];
-    for (const [topic, { tail }] of this.#followed) {
+    for (const { topic, tail } of this.#followed.values()) {
       if (!tail || !topic.startsWith('room:')) continue;
       rooms += 1;
       const least = busiest[most - 1];
@@ -163,20 +164,19 @@ export class Tails {
     }
   }
 
-  #round(turn: number): void {
-    const now = performance.now();
+  /** At the next of them: those that nobody uses any more go, of the others the ends are asked for. */
+  #look(): void {
+    const idle = performance.now() - this.#lingerMs;
     const due: Followed[] = [];
-    let index = 0;
-    for (const [topic, followed] of this.#followed) {
-      index += 1;
-      if (followed.ready) continue;
-      if (followed.idleSince !== undefined && now - followed.idleSince > this.#lingerMs) {
-        this.options.store.unfollow(topic, followed);
-        this.#followed.delete(topic);
-      } else if (index % 10 === turn && !followed.asked) {
+    this.#rounds.turn((followed) => {
+      if (followed.ready) return;
+      if (followed.idleSince !== undefined && followed.idleSince < idle) {
+        this.options.store.unfollow(followed.topic, followed);
+        this.#followed.delete(followed.topic);
+      } else if (!followed.asked) {
         due.push(followed);
       }
-    }
+    });
     for (let from = 0; from < due.length; from += ENDS_AT_ONCE)
       void this.#compare(due.slice(from, from + ENDS_AT_ONCE));
   }
@@ -187,11 +187,11 @@ export class Tails {
     for (const followed of due) followed.asked = true;
     try {
       const ends = await this.options.store.ends(due.map(({ topic }) => topic));
-      for (const [index, followed] of due.entries()) {
-        const end = ends[index] ?? BEGINNING;
+      due.forEach((followed, nth) => {
+        const end = ends[nth] ?? BEGINNING;
         // What was announced while we asked may be behind it by now.
-        if (end !== known[index] && end !== followed.last) followed.check();
-      }
+        if (end !== known[nth] && end !== followed.last) followed.check();
+      });
     } catch (error) {
       // The next round, or the link's coming back, looks again.
       this.options.logger.debug({ err: error }, 'the ends of logs could not be read');

@@ -114,7 +114,11 @@ export class MemoryClients {
 
   /** Lets go of what has expired. */
   tidy(): void {
-    for (const id of this.#clients.keys()) this.#live(id)?.log?.expire();
+    const now = this.now();
+    this.#clients.forEach((stored, id) => {
+      if (stored.expiresAt > now) stored.log?.expire();
+      else this.#drop(id, stored);
+    });
   }
 
   #make(id: string): StoredClient {

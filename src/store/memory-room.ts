@@ -105,7 +105,7 @@ export class MemoryRoom {
     if (!present) return undefined;
     if ('node' in holder) present.nodes = present.nodes.filter((node) => node !== holder.node);
     else present.webUntil = 0;
-    return this.#held(present) ? undefined : this.leave(client);
+    return this.#held(present, this.now()) ? undefined : this.leave(client);
   }
 
   renewNode(node: string, leaseMs: number): boolean {
@@ -125,14 +125,15 @@ export class MemoryRoom {
   sweep(): Departure[] {
     const departed: Departure[] = [];
     // Whoever asks for a view has a room swept, and everybody in it is looked at: a hundredth of the time, at most.
-    if (Math.abs(this.now() - this.#sweptAt) < Math.floor(this.#clients.size / SWEPT_PER_MS)) return departed;
-    this.#sweptAt = this.now();
-    for (const [client, present] of this.#clients) {
-      if (this.#held(present)) continue;
+    const now = this.now();
+    if (Math.abs(now - this.#sweptAt) < Math.floor(this.#clients.size / SWEPT_PER_MS)) return departed;
+    this.#sweptAt = now;
+    this.#clients.forEach((present, client) => {
+      if (this.#held(present, now)) return;
       const departure = this.leave(client);
       if (departure) departed.push(departure);
-    }
-    for (const [node, until] of this.#leases) if (until <= this.now()) this.#leases.delete(node);
+    });
+    for (const [node, until] of this.#leases) if (until <= now) this.#leases.delete(node);
     return departed;
   }
 
@@ -187,9 +188,9 @@ export class MemoryRoom {
     return this.#lone;
   }
 
-  #held(present: Present): boolean {
-    if (present.webUntil > this.now()) return true;
-    for (const node of present.nodes) if ((this.#leases.get(node) ?? 0) > this.now()) return true;
+  #held({ webUntil, nodes }: Present, now: number): boolean {
+    if (webUntil > now) return true;
+    for (const node of nodes) if ((this.#leases.get(node) ?? 0) > now) return true;
     return false;
   }
 

@@ -2,6 +2,7 @@
 import type { Chat } from '../../src/core/chat';
 import { clientTopic, roomTopic, type Topic } from '../../src/core/entry';
 import { Session, type Hearer } from '../../src/core/session';
+import type { Live } from '../../src/core/sessions';
 import type { ClientChange, ClientRecord, Follower, Written } from '../../src/core/store';
 import { ChatError } from '../../src/protocol/errors';
 import { MemoryStore } from '../../src/store/memory-store';
@@ -16,6 +17,12 @@ afterEach(async () => {
 });
 
 const keep = { ttlMs: 60_000, create: false };
+
+function eachOf({ sessions }: Chat): Live[] {
+  const all: Live[] = [];
+  sessions.each((live) => all.push(live));
+  return all;
+}
 
 /** A store in which each step of a write is taken by itself: done there, announced here, answered here; reads as well. */
 class SteppedStore extends OverheardStore {
@@ -342,14 +349,14 @@ describe('a session that is being brought up', () => {
     const second = chat.sessions.keep(session);
     expect(chat.sessions.kept(session.id)).toBeUndefined();
     expect(chat.sessions.liveCount).toBe(0);
-    expect(chat.sessions.all()).toEqual([]);
+    expect(eachOf(chat)).toEqual([]);
     expect(chat.sessions.load(session.id)).toBeInstanceOf(Promise);
     store.letThrough();
     const live = await first;
     expect(await second).toBe(live);
     expect(await chat.sessions.keep(session)).toBe(live);
     expect(chat.sessions.kept(session.id)).toBe(live);
-    expect(chat.sessions.all()).toEqual([live]);
+    expect(eachOf(chat)).toEqual([live]);
     expect(chat.sessions.load(session.id)).toBe(live.session);
   });
 

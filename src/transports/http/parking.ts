@@ -1,49 +1,86 @@
-/** Polls that wait: one list and one timer for all of them, woken by the logs they read. */
+/** Polls that wait: one timer for all of them, which looks only at those whose time has come; woken by the logs they read. */
 import { Seats, type Seated } from '../../core/seats';
 
 /** A poll that waits; each of its ends is the same answer, with or without messages. */
 export interface Parked extends Seated {
-  /** By the steady clock. */
+  /** ms, by the steady clock. */
   readonly deadline: number;
   /** Answer now, with whatever there is. */
   finish(why: 'time' | 'superseded' | 'shutdown'): void;
 }
 
-const SWEEP = 100;
+/** ms between looks. */
+const TICK = 100;
+/** Ticks in a turn of the wheel: longer than any wait, or who waits would be looked at once in each turn. */
+const TURN = 1024;
 
+/**
+ * A hashed timing wheel (Varghese, Lauck 1987): where thousands wait, a look at all of them with each tick is most of what
+ * a server with nothing to do does.
+ */
 export class Parking {
-  readonly #parked = new Seats<Parked>();
+  readonly #wheel: (Seats<Parked> | undefined)[] = Array.from({ length: TURN });
+  #size = 0;
+  /** In which was looked last: of its time some may have been left. */
+  #tick = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param perClient polls that one client may have waiting on this node; the oldest is finished for the next. 0: any. */
   constructor(readonly perClient: number) {}
 
   get size(): number {
-    return this.#parked.size;
+    return this.#size;
   }
 
   /** @param before the same client's, oldest first */
   park(poll: Parked, before: readonly Parked[]): void {
     if (this.perClient > 0 && before.length >= this.perClient) before[0]?.finish('superseded');
-    this.#parked.add(poll);
-    this.#timer ??= setInterval(() => {
-      this.#sweep();
-    }, SWEEP);
+    const now = performance.now();
+    // Its tick may not come any more.
+    if (poll.deadline <= now) {
+      poll.finish('time');
+      return;
+    }
+    (this.#wheel[slotOf(poll)] ??= new Seats()).add(poll);
+    this.#size += 1;
+    if (this.#timer) return;
+    this.#tick = tickAt(now);
+    this.#timer = setInterval(() => {
+      this.#turn();
+    }, TICK);
   }
 
   leave(poll: Parked): void {
-    if (!this.#parked.remove(poll) || this.#parked.size > 0) return;
+    if (!this.#wheel[slotOf(poll)]?.remove(poll)) return;
+    this.#size -= 1;
+    if (this.#size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
   /** The server goes: everybody is answered at once, and comes back to another node with the cursor. */
   close(): void {
-    for (const poll of this.#parked.all()) poll.finish('shutdown');
+    for (const slot of this.#wheel) for (const poll of slot?.all() ?? []) poll.finish('shutdown');
   }
 
-  #sweep(): void {
+  /** This process may have been held up: every tick since the last has its turn. */
+  #turn(): void {
     const now = performance.now();
-    for (const poll of this.#parked.all()) if (poll.deadline <= now) poll.finish('time');
+    const last = tickAt(now);
+    for (let tick = Math.max(this.#tick, last - TURN + 1); tick <= last; tick += 1) {
+      const slot = this.#wheel[tick % TURN];
+      if (!slot || slot.size === 0) continue;
+      // A copy: who is answered leaves.
+      for (const poll of slot.all()) if (poll.deadline <= now) poll.finish('time');
+    }
+    this.#tick = last;
   }
+}
+
+function tickAt(ms: number): number {
+  return Math.floor(ms / TICK);
+}
+
+function slotOf({ deadline }: Parked): number {
+  return tickAt(deadline) % TURN;
 }
