@@ -33,17 +33,23 @@ export class Holding {
   /** Every session that this node's lease holds in its rooms. */
   held(): Session[] {
     const sessions: Session[] = [];
-    this.options.sessions.each((live) => {
-      if (live.isHeld || live.grace) sessions.push(live.session);
-    });
+    this.#each((session) => sessions.push(session));
     return sessions;
   }
 
-  /** The rooms that they are in. */
+  /** The rooms in which this node's lease holds somebody. */
   heldRooms(): ReadonlySet<string> {
     const rooms = new Set<string>();
-    for (const session of this.held()) for (const room of session.rooms.keys()) rooms.add(room);
+    this.#each((session) => {
+      for (const room of session.rooms.keys()) rooms.add(room);
+    });
     return rooms;
+  }
+
+  #each(look: (session: Session) => void): void {
+    this.options.sessions.each((live) => {
+      if (live.isHeld || live.grace) look(live.session);
+    });
   }
 
   /**

@@ -28,12 +28,14 @@ export class Seats<T extends Seated> {
     return this.#members[one.seat] === one;
   }
 
-  add(one: T): void {
-    if (this.has(one)) return;
+  /** False when it was there. */
+  add(one: T): boolean {
+    if (this.has(one)) return false;
     one.seat = this.#members.length;
     // Most lists have one member: a list that grows makes room for sixteen more.
     if (one.seat === 0) this.#members = [one];
     else this.#members.push(one);
+    return true;
   }
 
   /** False when it was not there. */

@@ -107,7 +107,7 @@ export class Sessions {
     return live?.coming ? undefined : live;
   }
 
-  /** Not a list of them: there may be a hundred thousand, and every few seconds somebody asks. They may go meanwhile. */
+  /** Not a list: there may be a hundred thousand, and every few seconds somebody asks. They may come and go meanwhile. */
   each(look: (live: Live) => void): void {
     this.#all.forEach((live) => {
       if (!live.coming) look(live);

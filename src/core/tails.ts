@@ -7,7 +7,7 @@ import { Rounds } from './rounds';
 import type { Reader, Tail, TailOptions } from './tail';
 
 export interface TailsOptions extends TailOptions {
-  /** ms that a tail outlives its last reader: the time in which a long-poll comes back. */
+  /** ms that a tail outlives its last reader, and up to `checkMs` more: the time in which a long-poll comes back. */
   readonly lingerMs?: number;
   /** ms between looks at every log's end, for announcements that never came. */
   readonly checkMs?: number;
@@ -23,12 +23,12 @@ export interface RoomActivity {
 
 /** Logs whose ends are asked for in one call. */
 const ENDS_AT_ONCE = 100;
-/** Looks in which all logs have their turn: so they spread over the interval. */
-const LOOKS = 10;
+/** Parts in which all logs have their turn: so the looks spread over the interval. */
+const PARTS = 10;
 
 export class Tails {
   readonly #followed = new Map<Topic, Followed>();
-  readonly #rounds = new Rounds(this.#followed, LOOKS);
+  readonly #rounds = new Rounds(this.#followed, PARTS);
   readonly #timer: NodeJS.Timeout;
   readonly #lingerMs: number;
   #closed = false;
@@ -37,8 +37,8 @@ export class Tails {
     this.#lingerMs = options.lingerMs ?? 30_000;
     const checkMs = options.checkMs ?? 5000;
     this.#timer = setInterval(() => {
-      this.#look();
-    }, checkMs / LOOKS);
+      this.#round();
+    }, checkMs / PARTS);
     this.#timer.unref();
   }
 
@@ -164,8 +164,8 @@ export class Tails {
     }
   }
 
-  /** At the next of them: those that nobody uses any more go, of the others the ends are asked for. */
-  #look(): void {
+  /** The next part of the logs: those that nobody uses any more go, of the others the ends are asked for. */
+  #round(): void {
     const idle = performance.now() - this.#lingerMs;
     const due: Followed[] = [];
     this.#rounds.turn((followed) => {

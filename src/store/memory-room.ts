@@ -124,8 +124,8 @@ export class MemoryRoom {
 
   sweep(): Departure[] {
     const departed: Departure[] = [];
-    // Whoever asks for a view has a room swept, and everybody in it is looked at: a hundredth of the time, at most.
     const now = this.now();
+    // Whoever asks for a view has a room swept, and everybody in it is looked at: a hundredth of the time, at most.
     if (Math.abs(now - this.#sweptAt) < Math.floor(this.#clients.size / SWEPT_PER_MS)) return departed;
     this.#sweptAt = now;
     this.#clients.forEach((present, client) => {

@@ -16,6 +16,8 @@ import { KeptLog } from '../support/logger';
 /** Counts what it is asked for, can be away, and can be heard nothing of. */
 class CountingStore extends OverheardStore {
   reads = 0;
+  /** Each time the topics whose ends were asked for. */
+  readonly asked: Topic[][] = [];
   away = false;
   silent = false;
 
@@ -30,6 +32,11 @@ class CountingStore extends OverheardStore {
   override read(...asked: Parameters<OverheardStore['read']>): Promise<Slice> {
     this.reads += 1;
     return this.away ? Promise.reject(new ChatError('store_unavailable')) : super.read(...asked);
+  }
+
+  override ends(topics: readonly Topic[]): ReturnType<OverheardStore['ends']> {
+    this.asked.push([...topics]);
+    return super.ends(topics);
   }
 }
 
@@ -333,6 +340,26 @@ describe("a client's own log", () => {
   async function own(text: string): Promise<string> {
     await store.writeClient('c1', {}, { ttlMs: 60_000, create: true });
     return told(store, 'client:c1', text);
+  }
+});
+
+test('every log’s end is asked for once in each interval, a tenth of them at a time', async () => {
+  const topics = Array.from({ length: 25 }, (_, nth): Topic => `room:${String(nth)}`);
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+  try {
+    const tails = tailsOf({ checkMs: 5000 });
+    for (const topic of topics) await followed(tails, topic);
+    for (let interval = 0; interval < 2; interval += 1) {
+      store.asked.length = 0;
+      for (let look = 0; look < 10; look += 1) {
+        jest.advanceTimersByTime(500);
+        await new Promise(setImmediate);
+      }
+      expect(store.asked.flat().sort()).toEqual([...topics].sort());
+      expect(Math.max(...store.asked.map(({ length }) => length))).toBe(3);
+    }
+  } finally {
+    jest.useRealTimers();
   }
 });
 

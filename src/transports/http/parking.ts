@@ -11,19 +11,20 @@ export interface Parked extends Seated {
 
 /** ms between looks. */
 const TICK = 100;
-/** Ticks in a turn of the wheel: longer than any wait, or who waits would be looked at once in each turn. */
-const TURN = 1024;
+/** Ticks, of which each has a slot. Longer together than any wait: who waits longer is looked at once in each lap. */
+const SLOTS = 1024;
 
 /**
  * A hashed timing wheel (Varghese, Lauck 1987): where thousands wait, a look at all of them with each tick is most of what
  * a server with nothing to do does.
  */
 export class Parking {
-  readonly #wheel: (Seats<Parked> | undefined)[] = Array.from({ length: TURN });
+  readonly #wheel: (Seats<Parked> | undefined)[] = Array.from({ length: SLOTS });
   #size = 0;
-  /** In which was looked last: of its time some may have been left. */
+  /** That of the last look, which is looked at again: some of its polls may have had later deadlines. */
   #tick = 0;
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
   /** @param perClient polls that one client may have waiting on this node; the oldest is finished for the next. 0: any. */
   constructor(readonly perClient: number) {}
@@ -35,18 +36,22 @@ export class Parking {
   /** @param before the same client's, oldest first */
   park(poll: Parked, before: readonly Parked[]): void {
     if (this.perClient > 0 && before.length >= this.perClient) before[0]?.finish('superseded');
+    if (this.#closed) {
+      poll.finish('shutdown');
+      return;
+    }
     const now = performance.now();
     // Its tick may not come any more.
     if (poll.deadline <= now) {
       poll.finish('time');
       return;
     }
-    (this.#wheel[slotOf(poll)] ??= new Seats()).add(poll);
+    if (!(this.#wheel[slotOf(poll)] ??= new Seats()).add(poll)) return;
     this.#size += 1;
     if (this.#timer) return;
     this.#tick = tickAt(now);
     this.#timer = setInterval(() => {
-      this.#turn();
+      this.#look();
     }, TICK);
   }
 
@@ -58,17 +63,18 @@ export class Parking {
     this.#timer = undefined;
   }
 
-  /** The server goes: everybody is answered at once, and comes back to another node with the cursor. */
+  /** The server goes: everybody is answered at once, and comes back to another node with the cursor. So is who comes late. */
   close(): void {
+    this.#closed = true;
     for (const slot of this.#wheel) for (const poll of slot?.all() ?? []) poll.finish('shutdown');
   }
 
-  /** This process may have been held up: every tick since the last has its turn. */
-  #turn(): void {
+  /** This process may have been held up: all slots since the last look are looked at. */
+  #look(): void {
     const now = performance.now();
     const last = tickAt(now);
-    for (let tick = Math.max(this.#tick, last - TURN + 1); tick <= last; tick += 1) {
-      const slot = this.#wheel[tick % TURN];
+    for (let tick = Math.max(this.#tick, last - SLOTS + 1); tick <= last; tick += 1) {
+      const slot = this.#wheel[tick % SLOTS];
       if (!slot || slot.size === 0) continue;
       // A copy: who is answered leaves.
       for (const poll of slot.all()) if (poll.deadline <= now) poll.finish('time');
@@ -82,5 +88,5 @@ function tickAt(ms: number): number {
 }
 
 function slotOf({ deadline }: Parked): number {
-  return tickAt(deadline) % TURN;
+  return tickAt(deadline) % SLOTS;
 }
