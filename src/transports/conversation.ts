@@ -21,7 +21,15 @@ export interface ConversationOptions<Api> {
   readonly simultaneousActions: number;
 }
 
-type Respond = (body: object) => void;
+/** @param answer nobody else's: what every one has is added to it */
+type Respond = (answer: object) => void;
+
+/** What every answer has. */
+interface Response {
+  context: 'response';
+  messageCount: number;
+  messageId: unknown;
+}
 
 /** Most sockets set none. */
 const NONE_SET = new StickyParams();
@@ -153,8 +161,14 @@ export class Conversation<Api> implements Entered {
 
   #responder(own: unknown, messageCount: number): Respond {
     const messageId = own ?? randomUUID();
-    return (body) => {
-      if (!this.#over) this.peer.link.send(JSON.stringify({ ...body, context: 'response', messageCount, messageId }));
+    return (answer) => {
+      if (this.#over) return;
+      // Not behind a spread of it, for which V8 takes three microseconds: most of what an answer costs.
+      const response = answer as Response;
+      response.context = 'response';
+      response.messageCount = messageCount;
+      response.messageId = messageId;
+      this.peer.link.send(JSON.stringify(response));
     };
   }
 
