@@ -18,6 +18,7 @@ longTest('the primary is killed, its replica has everything: nothing lost, nobod
   const trial = await Trial.start('Sentinel failover, replica in step', 'nothing lost, nobody told', {
     redis: deployment.address,
   });
+  await deployment.replicaInStep();
   await deployment.primary.kill();
   await deployment.promoted();
   expect(await trial.settle()).toEqual([]);

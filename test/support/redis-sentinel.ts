@@ -65,11 +65,16 @@ export class SentinelDeployment {
    * what the kernel keeps for it would be there when it goes on. What was written before, it has.
    */
   async holdBackReplica(): Promise<void> {
-    await this.primary.admin.set('held back', '');
-    await this.primary.admin.wait(1, 10_000);
+    await this.replicaInStep();
     await this.replica.admin.config('SET', 'masterauth', 'no longer right');
     await this.primary.admin.call('CLIENT', 'KILL', 'TYPE', 'replica');
     await eventually(async () => (await this.primary.admin.info('replication')).includes('connected_slaves:0'));
+  }
+
+  /** The replica has all that was written until now. */
+  async replicaInStep(): Promise<void> {
+    await this.primary.admin.set('in step', '');
+    expect(await this.primary.admin.wait(1, 10_000)).toBe(1);
   }
 
   /** The replica has become the primary, and every sentinel says so. */
