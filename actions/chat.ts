@@ -61,7 +61,10 @@ const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['roomLeave', async (client, { room }) => ({ status: 'OK', room: await client.roomLeave(room) })],
   ['listenToRoom', async (client, { room }) => ({ status: 'OK', room: await client.listenToRoom(room) })],
   ['silenceRoom', async (client, { room }) => ({ status: 'OK', room: await client.silenceRoom(room) })],
-  ['detailsView', async (client) => ({ details: { ...client.details(), cursor: await client.cursorNow() } })],
+  [
+    'detailsView',
+    async (client) => ({ details: Object.assign(client.details(), { cursor: await client.cursorNow() }) }),
+  ],
   ['history', async (client, params) => ({ messages: (await client.history(params)).map(parse) })],
   ['connect', connect],
 ]);

@@ -10,7 +10,7 @@ import { hears, hearsAll, hearThrough, type Listener } from './hear';
 import { fitting, Page, PAGE_BYTES } from './page';
 import { gapOf } from './verdict';
 import { floorsOf, type Start } from './push';
-import type { HeardRoom, Hearer } from './session';
+import type { HeardRoom, Hearer, Session } from './session';
 import { BATCH_ENTRIES, readBatch, type Reader, type Tail } from './tail';
 
 /** Who waits for a feed to have something. */
@@ -37,7 +37,7 @@ class Track implements Reader {
 
 const NOWHERE: readonly Track[] = [];
 
-export class Feed implements Hearer {
+export class Feed implements Hearer, Listener {
   /** A list: most clients hear two logs, and few more than fifty. Made anew with every change, of just that length. */
   #tracks: readonly Track[] = NOWHERE;
   #arrivals: Arrivals | undefined;
@@ -47,6 +47,9 @@ export class Feed implements Hearer {
   /** Woken when there may be more, or when it is over. */
   sleeper: Sleeper | undefined;
 
+  readonly session: Session;
+  readonly client: Listener['client'];
+  readonly echo: boolean;
   readonly #presence: boolean;
   readonly #follow: boolean;
 
@@ -56,9 +59,12 @@ export class Feed implements Hearer {
    */
   constructor(
     readonly chat: Chat,
-    readonly listener: Listener,
+    { session, client, echo }: Listener,
     options: { readonly presence: boolean; readonly follow: boolean },
   ) {
+    this.session = session;
+    this.client = client;
+    this.echo = echo;
     this.#presence = options.presence;
     this.#follow = options.follow;
   }
@@ -69,7 +75,7 @@ export class Feed implements Hearer {
 
   /** From the given places, or from where the client came in. Undefined when it has begun: all it reads is known here. */
   start(places: ReadonlyMap<Topic, EntryId>): Promise<unknown> | undefined {
-    const { session } = this.listener;
+    const { session } = this;
     const starts: Promise<void>[] = [];
     const own = session.topic;
     // No place in its own log means that there was nothing when the cursor was made.
@@ -115,7 +121,7 @@ export class Feed implements Hearer {
   }
 
   ownLogBegun(): void {
-    if (!this.#reads(this.listener.session.topic)) this.#begins(this.#trackOwn(BEGINNING), {});
+    if (!this.#reads(this.session.topic)) this.#begins(this.#trackOwn(BEGINNING), {});
   }
 
   roomRemoved(room: string): void {
@@ -150,7 +156,7 @@ export class Feed implements Hearer {
   }
 
   #trackOwn(place: EntryId): Promise<void> {
-    return this.#track(this.listener.session.topic, () => ({ place, loss: undefined }));
+    return this.#track(this.session.topic, () => ({ place, loss: undefined }));
   }
 
   #reads(topic: Topic): boolean {
@@ -169,7 +175,7 @@ export class Feed implements Hearer {
 
   async #trackRoom(room: string, places: ReadonlyMap<Topic, EntryId>): Promise<void> {
     const { chat } = this;
-    const { session } = this.listener;
+    const { session } = this;
     const messages = this.#track(roomTopic(room), (topic) => chat.standing.placeIn(session, room, places.get(topic)));
     const events = this.#presence
       ? this.#track(presenceTopic(room), async (topic) => {
@@ -227,9 +233,9 @@ export class Feed implements Hearer {
     // Nothing follows any of the places.
     if (!growing) return this.#pageOf([]);
     if (!growing.tail || this.chat.middleware.hasSay) return undefined;
-    const batch = growing.tail.batch(growing.place, this.listener.client.peer);
+    const batch = growing.tail.batch(growing.place, this.client.peer);
     if (batch instanceof Promise || batch.loss || batch.entries.length === 0) return undefined;
-    if (batch.entries.length > limit || batch.length > PAGE_BYTES || !hearsAll(batch, this.listener)) return undefined;
+    if (batch.entries.length > limit || batch.length > PAGE_BYTES || !hearsAll(batch, this)) return undefined;
 
     return this.#give(growing, batch, others, batch.entries);
   }
@@ -256,8 +262,8 @@ export class Feed implements Hearer {
         others += `${topic} ${place} `;
       }
     }
-    if (!growing || !hearsAll(growing.batch, this.listener)) return undefined;
-    return this.#give(growing.track, growing.batch, others, fitting(growing.batch.entries, limit, this.listener));
+    if (!growing || !hearsAll(growing.batch, this)) return undefined;
+    return this.#give(growing.track, growing.batch, others, fitting(growing.batch.entries, limit, this));
   }
 
   /** Moves past these entries, the first of the batch, in one page with everybody who is given as many of it. */
@@ -288,7 +294,7 @@ export class Feed implements Hearer {
       const tracks = this.#tracks;
       const began = performance.now();
       const batches = await Promise.all(tracks.map(async (track) => this.#batch(track, most)));
-      if (this.chat.sessions.isLate(began)) await this.chat.sessions.refresh(this.listener.session);
+      if (this.chat.sessions.isLate(began)) await this.chat.sessions.refresh(this.session);
       if (!this.#areHeard(tracks)) continue;
       const page = this.#sharedRead(tracks, batches, limit) ?? (await this.#assemble(tracks, batches, limit));
       if (page) return page;
@@ -302,12 +308,12 @@ export class Feed implements Hearer {
   }
 
   #isHeard(topic: Topic): boolean {
-    return topic.startsWith('client:') || this.listener.session.rooms.has(topicSubject(topic));
+    return topic.startsWith('client:') || this.session.rooms.has(topicSubject(topic));
   }
 
   #batch(track: Track, limit: number): Batch | Promise<Batch> {
     const { tail, topic, place } = track;
-    const { peer } = this.listener.client;
+    const { peer } = this.client;
     if (tail) return tail.batch(place, peer);
     const { store, reads } = this.chat;
     return reads.run(peer.remoteIP, () => {
@@ -339,14 +345,14 @@ export class Feed implements Hearer {
     if (tracks.length > 1 && horizon < Infinity) all = all.filter(({ ms }) => ms <= horizon);
     // A log's own order is kept: its times never fall, and the sort is stable.
     if (tracks.length > 1) all.sort((a, b) => a.ms - b.ms);
-    const chosen = fitting(all, limit, this.listener);
+    const chosen = fitting(all, limit, this);
     more ||= chosen.length < all.length;
 
     const { middleware } = this.chat;
     // Hooks may take their time, in which it may have been put out.
     const heard = middleware.hasSay
-      ? (await hearThrough(middleware, chosen, this.listener)).filter(({ entry }) => this.#isHeard(entry.topic))
-      : chosen.filter((entry) => hears(entry, this.listener)).map((entry) => ({ entry, json: entry.json }));
+      ? (await hearThrough(middleware, chosen, this)).filter(({ entry }) => this.#isHeard(entry.topic))
+      : chosen.filter((entry) => hears(entry, this)).map((entry) => ({ entry, json: entry.json }));
 
     const from = new Map(places);
     for (const entry of chosen) places.set(entry.topic, entry.id);

@@ -46,7 +46,8 @@ export async function hearThrough(
     const payload = await middleware.hear(listener.client.connection, room, JSON.parse(entry.json) as Payload);
     if (payload === null) continue;
     // A hook writes the message; where and when it was said is the server's word.
-    heard.push({ entry, json: JSON.stringify({ ...payload, room, context: 'user', sentAt: entry.ms, id: entry.id }) });
+    const said = { room, context: 'user', sentAt: entry.ms, id: entry.id };
+    heard.push({ entry, json: JSON.stringify(Object.assign({}, payload, said)) });
   }
   return heard;
 }

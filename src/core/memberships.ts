@@ -31,6 +31,9 @@ export interface MembershipsOptions {
   readonly leaseBegan: (room: string) => void;
 }
 
+/** What else is written of a client with its coming into a room, or its going. */
+export type Besides = Pick<ClientChange, 'room' | 'places'>;
+
 export interface Settled {
   /** Undefined: the client is not in the room. */
   readonly heard: HeardRoom | undefined;
@@ -62,7 +65,7 @@ export class Memberships {
     room: string,
     entered: HeardRoom | undefined,
     as: RecordedRoom | undefined,
-    change?: (heard: HeardRoom) => ClientChange,
+    change?: (heard: HeardRoom) => Besides,
   ): Promise<Settled> {
     let [heard, before] = [entered, as];
     for (;;) {
@@ -91,11 +94,11 @@ export class Memberships {
     session: Session,
     expects: NonNullable<ClientChange['expects']>,
     recorded: RecordedRoom | undefined,
-    change: ClientChange = {},
+    change: Besides = {},
   ): Promise<Wrote | undefined> {
     try {
       const rooms = new Map([[expects.room, recorded ?? null]]);
-      return await this.options.sessions.write(session, { ...change, rooms, expects });
+      return await this.options.sessions.write(session, { rooms, expects, ...change });
     } catch (error) {
       if (isPutOut(error)) return undefined;
       throw error;

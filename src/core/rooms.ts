@@ -4,13 +4,13 @@ import { asChatError, ChatError } from '../protocol/errors';
 import { parseRoomName } from '../protocol/room';
 import type { Participant } from './connection';
 import { roomTopic } from './entry';
-import { newAttempt, type Memberships } from './memberships';
+import { newAttempt, type Besides, type Memberships } from './memberships';
 import type { MiddlewareChain } from './middleware';
 import { unlessDone } from './outcome';
 import { heardAs, type HeardRoom, type Session } from './session';
 import { isPutOut, type Sessions, type Wrote } from './sessions';
 import type { ChatSettings } from './settings';
-import type { Attempt, ClientChange, JoinRequest, Membership, RoomSnapshot, Store } from './store';
+import type { Attempt, JoinRequest, Membership, RoomSnapshot, Store } from './store';
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -159,10 +159,9 @@ export class Rooms {
     // Who listened here goes on where it was.
     const goesOn = revived !== undefined || known !== undefined;
     // A member that asks to listen is one still.
-    const settling = this.memberships.settle(session, room, heardAs(entered), alone, (now) => ({
-      ...(goesOn ? {} : placeOfItsOwn(room, now)),
-      ...(current ? asCurrent(room, now) : {}),
-    }));
+    const settling = this.memberships.settle(session, room, heardAs(entered), alone, (now) =>
+      Object.assign(goesOn ? {} : placeOfItsOwn(room, now), current ? asCurrent(room, now) : undefined),
+    );
     // Who put it out before it had a record could not tell that.
     const asking = current ? this.options.store.membership(room, session.id) : undefined;
     const [settled, asked] = await Promise.allSettled([settling, asking]);
@@ -180,7 +179,7 @@ export class Rooms {
     const permit = request.room === settings.defaultRoom ? undefined : this.#permit(making);
     const create = !(permit instanceof ChatError);
     const giveBack = create ? permit : undefined;
-    const joined = await this.memberships.enter({ ...request, create }).catch((error: unknown) => {
+    const joined = await this.memberships.enter({ create, ...request }).catch((error: unknown) => {
       // Where it is not known whether anything was done, a room may have been made.
       if (asChatError(error).code !== 'outcome_unknown') giveBack?.();
       throw error;
@@ -316,7 +315,7 @@ export class Rooms {
     const holders = this.memberships.holdersOfAbsent(client);
     const joined = await this.memberships.enter({ room, client, listening: false, holders, create });
     const heard = joined.outcome === 'no_room' ? undefined : heardAs(joined.membership);
-    const placed = (now: HeardRoom): ClientChange => (isNew ? placeOfItsOwn(room, now) : {});
+    const placed = (now: HeardRoom): Besides => (isNew ? placeOfItsOwn(room, now) : {});
     const settled = await this.memberships.settle(session, room, heard, attempt, placed).catch(unlessDone);
     if (!settled.heard) throw heard ? new ChatError('not_in_room', room) : new ChatError('room_not_found');
   }
@@ -336,7 +335,7 @@ export class Rooms {
 }
 
 /** Only a room that the client is a member of. */
-function asCurrent(room: string, { listening }: HeardRoom): ClientChange {
+function asCurrent(room: string, { listening }: HeardRoom): Besides {
   return listening ? {} : { room };
 }
 
@@ -344,6 +343,6 @@ function asCurrent(room: string, { listening }: HeardRoom): ClientChange {
  * Where it comes in is its first place: so that a client that was revived is told of its former rooms and not of this one;
  * and of this one, when the room's log is lost before anything of it was read.
  */
-function placeOfItsOwn(room: string, { floor }: HeardRoom): ClientChange {
+function placeOfItsOwn(room: string, { floor }: HeardRoom): Besides {
   return { places: new Map([[roomTopic(room), floor]]) };
 }

@@ -248,8 +248,8 @@ export class Conversation<Api> implements Entered {
     const { current } = this.#entrance;
     if (!current) throw new ChatError(this.#entrance.isNobody ? 'session_unknown' : 'shutting_down');
     const { client, pusher } = current;
-    const counts = { totalActions: this.#totalActions, pendingActions: this.#pendingActions };
-    const details = (): object => ({ ...counts, cursor: pusher.cursor });
+    const [totalActions, pendingActions] = [this.#totalActions, this.#pendingActions];
+    const details = (): object => ({ totalActions, pendingActions, cursor: pusher.cursor });
     const documentation = (): object => this.options.actions.documentation();
     const cameWith = (room: unknown): boolean => this.#entrance.cameWith(room);
     return verb({ client, cameWith, details, documentation }, request.params);
@@ -301,7 +301,7 @@ export class Conversation<Api> implements Entered {
       httpMethod: undefined,
     });
     await client.flush();
-    respond(result instanceof Reading ? await result.now() : { ...(result as object | undefined) });
+    respond(result instanceof Reading ? await result.now() : Object.assign({}, result));
   }
 
   /** What the client is told of it; counted, unless there is nobody left to tell. */

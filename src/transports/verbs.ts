@@ -44,7 +44,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map<string, Verb>([
     ({ client }, params) =>
       client.roomView({ room: params['room'], limit: countOf(params, 'limit'), cursor: textOf(params, 'cursor') }),
   ],
-  ['detailsView', ({ client, details }) => ({ ...client.details(), ...details() })],
+  ['detailsView', ({ client, details }) => Object.assign(client.details(), details())],
   ['documentation', ({ documentation }) => documentation()],
   [
     'history',

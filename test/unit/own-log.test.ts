@@ -212,7 +212,7 @@ describe('what is told while a session comes live', () => {
               looking = looking.then(look);
             },
           };
-          await chat.sessions.listen(feed.listener.session, feed);
+          await chat.sessions.listen(feed.session, feed);
           feed.wake();
           return () => heard;
         };

@@ -30,25 +30,28 @@ export function readBody(request: ChatRequest, limit: number): unknown {
 function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const body = new Body();
+    let over = false;
     const fail = (error: ChatError): void => {
-      request.off('data', take).off('end', end).off('close', lost).off('error', lost);
-      // Whoever comes off later with an error has nobody to tell it to.
-      request.on('error', () => undefined);
+      if (over) return;
+      over = true;
       discard(request);
       reject(error);
     };
     const take = (chunk: Buffer): void => {
+      if (over) return;
       body.add(chunk);
       if (limit > 0 && body.length > limit) fail(tooLarge());
     };
     const end = (): void => {
-      request.off('close', lost);
+      over = true;
+      // Node would take it away with the answer, in a way that makes a hash table of the other listeners.
+      request.off('data', take);
       resolve(body.bytes);
     };
     const lost = (): void => {
       fail(new ChatError('bad_request', 'the body could not be read'));
     };
-    request.on('data', take).once('end', end).once('close', lost).once('error', lost);
+    request.on('data', take).on('end', end).on('close', lost).on('error', lost);
   });
 }
 

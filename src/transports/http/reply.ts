@@ -15,7 +15,7 @@ export function sendJson(
   headers: OutgoingHttpHeaders = NO_HEADERS,
 ): boolean {
   if (response.headersSent || response.destroyed) return false;
-  response.writeHead(status, { ...ALWAYS, 'Content-Length': String(Buffer.byteLength(body)), ...headers });
+  response.writeHead(status, { 'Content-Length': String(Buffer.byteLength(body)), ...ALWAYS, ...headers });
   response.end(body);
   return true;
 }

@@ -151,9 +151,9 @@ class Door<Api> {
         return;
       }
       if (chatting && params['method'] === 'roomChange') this.#noteRoom(who, result as { room: string });
-      const token = who.token === undefined ? {} : { session: who.token };
-      const answer = JSON.stringify({ ...token, ...(result as object | undefined) });
-      sendAnswer(response, new WholeAnswer(answer), withCookies(headers, who.cookies));
+      const answer =
+        who.token === undefined ? (result ?? {}) : { session: who.token, ...(result as object | undefined) };
+      sendAnswer(response, new WholeAnswer(JSON.stringify(answer)), withCookies(headers, who.cookies));
     } catch (error) {
       if (!(error instanceof ChatError)) logger.error({ err: error, path: pathOf(request) }, 'a request failed');
       const { counters } = this.#chat;

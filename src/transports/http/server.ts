@@ -5,10 +5,10 @@ import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
 import { ChatError } from '../../protocol/errors';
 import type { Counters } from '../../core/counters';
-import { Seats, type Seated } from '../../core/seats';
 import type { Admission } from '../admission';
 import { takeTurns } from '../intake';
 import { errorBody, sendError } from './reply';
+import { SocketTimeouts } from './socket-timeouts';
 import { endWith, KEPT_ALIVE, SEND_WHOLE } from './whole';
 
 export interface HttpLimits {
@@ -62,15 +62,14 @@ export function createExpressServer(app: Express, limits: HttpLimits, direct: Di
       app(request, response);
     }
   };
-  const silent = new Silent(limits.handshake);
-  const server: http.Server = http.createServer(options, inTurn(answer, silent));
+  const server: http.Server = http.createServer(options, inTurn(answer));
   for (const event of ['checkContinue', 'checkExpectation']) {
     server.on(event, (request: Expecting, response: http.ServerResponse) => {
       request[EXPECTS] = event;
       server.emit('request', request, response);
     });
   }
-  return limited(server, limits, silent);
+  return limited(server, limits);
 }
 
 /** On a request that expects something: what Node asks us about that. */
@@ -118,6 +117,9 @@ export function isAnswering(socket: Socket): boolean {
  */
 const TAKEN_WITHIN = 75_000;
 
+/** ms between looks at connections on which nothing goes on. */
+const LOOK = 1000;
+
 /** ms for an answer to arrive at who asked in a way that cannot be read. */
 const COURTESY = 1000;
 
@@ -128,9 +130,8 @@ const PIPELINED = 32;
  * One request of a connection at a time. Node hands over all that have come, and keeps the answers of the later ones
  * until their turn: a few kilobytes of small questions would be as many megabytes of answers.
  */
-function inTurn(answer: Answer, silent: Silent): Answer {
+function inTurn(answer: Answer): Answer {
   const begin: Answer = (request, response) => {
-    silent.remove(request.socket);
     // From the first request on, and not the server's for all: with a WebSocket it would stay.
     request.socket.setTimeout(TAKEN_WITHIN);
     response.on('close', closed);
@@ -168,13 +169,15 @@ export function createApp(): Express {
   return app;
 }
 
-function limited(server: http.Server, limits: HttpLimits, silent: Silent): http.Server {
+function limited(server: http.Server, limits: HttpLimits): http.Server {
   server.keepAliveTimeout = KEPT_ALIVE * 1000;
   server.headersTimeout = limits.handshake;
   server.requestTimeout = 3 * limits.handshake;
   server.maxHeadersCount = 100;
+  const timeouts = new SocketTimeouts(Math.min(limits.handshake || LOOK, LOOK));
   server.on('connection', (socket) => {
-    silent.add(socket);
+    // headersTimeout starts with the first byte: a peer that sends none would stay for ever.
+    timeouts.take(socket, limits.handshake);
     takeTurns(socket, 'http');
   });
   limits.admission.guard(server, limits.connectionsPerAddress, refusal);
@@ -220,58 +223,4 @@ function wholeAnswer(status: string, error: ChatError): string {
     ...(error.retryAfter === undefined ? [] : [`Retry-After: ${String(error.retryAfter)}`]),
   ];
   return `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
-}
-
-/** A connection that has said nothing yet, as far as is known. */
-interface Expected extends Seated {
-  readonly socket: Socket;
-  /** By the steady clock. */
-  readonly since: number;
-}
-
-const EXPECTED = Symbol('expected');
-
-interface Unheard extends Socket {
-  [EXPECTED]?: Expected | undefined;
-}
-
-/**
- * headersTimeout starts with the first byte: a peer that sends none would stay for ever. Looked at by one timer for all:
- * one of each its own would stay with the connection for as long as it is open. Who asks something is let go of at once:
- * of thousands a second that come with one question each, all would grow old here.
- */
-class Silent {
-  readonly #all = new Seats<Expected>();
-  #looking: NodeJS.Timeout | undefined;
-
-  constructor(readonly ms: number) {}
-
-  add(socket: Unheard): void {
-    if (this.ms === 0) return;
-    const expected = { socket, since: performance.now(), seat: -1 };
-    socket[EXPECTED] = expected;
-    this.#all.add(expected);
-    this.#looking ??= setInterval(() => this.#look(), Math.min(this.ms, 1000)).unref();
-  }
-
-  remove(socket: Unheard): void {
-    const expected = socket[EXPECTED];
-    if (!expected) return;
-    socket[EXPECTED] = undefined;
-    this.#all.remove(expected);
-  }
-
-  #look(): void {
-    const late = performance.now() - this.ms;
-    for (const { socket, since } of this.#all.all()) {
-      if (socket.bytesRead === 0 && !socket.destroyed) {
-        if (since > late) continue;
-        socket.destroy();
-      }
-      this.remove(socket);
-    }
-    if (this.#all.size > 0) return;
-    clearInterval(this.#looking);
-    this.#looking = undefined;
-  }
 }
