@@ -105,8 +105,8 @@ export function takeTurns(socket: Socket, parser?: 'http'): void {
   // Not all of them in one call: that makes a hash table of what listens to the socket, at 700 bytes for each.
   for (const listener of parse) socket.off('data', listener);
   for (const listener of end) socket.off('end', listener);
-  // The first is node:net's, which does nothing where a peer may close its half alone; so it may with node:http.
-  if (parser === 'http' && end.length > 1) end.shift();
+  // node:net's does nothing where a peer may close its half alone, as it may with node:http.
+  if (parser === 'http' && end[0]?.name === 'onReadableStreamEnd') end.shift();
   (socket as Watched)[INLET] = new Inlet(
     socket,
     networkOf(socket.remoteAddress ?? ''),

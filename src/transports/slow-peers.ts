@@ -1,4 +1,14 @@
 /** Cuts off peers that take nothing; one timer for all. They come back and resume, and have lost nothing. */
+import type { Socket } from 'node:net';
+
+/**
+ * Bytes of what was written that the peer has taken, or the kernel for it. Node tells of a write only when all of it is
+ * gone, which takes a slow peer of a large one minutes.
+ */
+export function takenFrom(socket: Socket): number {
+  const { _handle } = socket as { _handle?: { readonly writeQueueSize?: number } | null };
+  return socket.bytesWritten - socket.writableLength - (_handle?.writeQueueSize ?? 0);
+}
 
 /** What is watched of a congested link. */
 export interface Watched {

@@ -151,8 +151,8 @@ class Door<Api> {
         return;
       }
       if (chatting && params['method'] === 'roomChange') this.#noteRoom(who, result as { room: string });
-      const answer =
-        who.token === undefined ? (result ?? {}) : { session: who.token, ...(result as object | undefined) };
+      const given = result as object | undefined;
+      const answer = who.token === undefined ? { ...given } : { session: who.token, ...given };
       sendAnswer(response, new WholeAnswer(JSON.stringify(answer)), withCookies(headers, who.cookies));
     } catch (error) {
       if (!(error instanceof ChatError)) logger.error({ err: error, path: pathOf(request) }, 'a request failed');

@@ -112,8 +112,8 @@ export function isAnswering(socket: Socket): boolean {
 }
 
 /**
- * ms in which a peer must take something of its answer; longer than the longest poll. Whoever does not fetch it goes, as
- * Node's server ends what its socket's timeout finds.
+ * ms in which a peer must take something of its answer, or twice that where something was taken first; longer than the
+ * longest poll. Whoever does not fetch it goes, as Node's server ends what its socket's timeout finds.
  */
 const TAKEN_WITHIN = 75_000;
 

@@ -1,6 +1,7 @@
 /** The time limits of connections, by one timer for all of them. */
 import { Socket } from 'node:net';
 import { Wheel, type Timed } from '../../core/wheel';
+import { takenFrom } from '../slow-peers';
 
 /** On a socket: its time limit. */
 const LIMIT = Symbol('limit');
@@ -16,20 +17,16 @@ class Limit implements Timed {
   deadline = 0;
   /** When its time is over, by the steady clock; later than the deadline when it was put off since. 0: never. */
   end = 0;
-  /** Bytes that had come and gone when it was set. */
-  bytes = 0;
+  /** Bytes that had come and gone when it began. */
+  moved = 0;
 
   constructor(readonly socket: Limited) {}
 }
 
-/** Node's own; a timer for each. */
-function setNodes(socket: Socket, ms: number, callback?: () => void): Socket {
-  return Socket.prototype.setTimeout.call(socket, ms, callback);
-}
-
 /**
  * Node makes a timer with each `setTimeout` of a socket, and its HTTP server calls that with each request and again with
- * each answer. The last one stays with the connection, be it cleared: 240 bytes of it.
+ * each answer. The last one stays with the connection, be it cleared: 240 bytes of it. Here what comes and goes is looked
+ * at when the time is over: whoever took or sent anything meanwhile has as much time again.
  */
 export class SocketTimeouts {
   readonly #wheel: Wheel<Limit>;
@@ -45,13 +42,14 @@ export class SocketTimeouts {
 
     this.#setTimeout = function (ms, callback) {
       if (this.destroyed) return this;
-      if (callback === undefined && Number.isInteger(ms) && ms >= 0) {
-        set(this, ms);
-        return this;
+      // What is no time is Node's to refuse.
+      if (typeof ms !== 'number' || !(ms >= 0 && ms < Infinity)) {
+        return Socket.prototype.setTimeout.call(this, ms, callback);
       }
-      // What is rarely asked for is Node's: a listener, a part of a millisecond, and what is no time.
-      drop(this);
-      return setNodes(this, ms, callback);
+      if (callback && ms > 0) this.once('timeout', callback);
+      else if (callback) this.off('timeout', callback);
+      set(this, Math.ceil(ms));
+      return this;
     };
     this.#closed = function () {
       drop(this);
@@ -70,25 +68,18 @@ export class SocketTimeouts {
   }
 
   #set(socket: Limited, ms: number): void {
-    const before = socket.timeout;
+    const wasTimed = Boolean(socket.timeout);
     socket.timeout = ms;
     const limit = socket[LIMIT];
-    if (ms > 0) {
-      // It may have a timer of Node's.
-      if (!limit && before) setNodes(socket, 0);
-      this.#begin(limit ?? (socket[LIMIT] = new Limit(socket)), ms);
-    } else if (limit && before) {
-      // node:http does so between two requests, and the next limit comes at once.
-      limit.end = 0;
-    } else {
-      this.#drop(socket);
-      if (before) setNodes(socket, 0);
-    }
+    if (ms > 0) this.#begin(limit ?? (socket[LIMIT] = new Limit(socket)), ms);
+    // node:http does so between two requests, and the next limit comes at once.
+    else if (limit && wasTimed) limit.end = 0;
+    else this.#drop(socket);
   }
 
   #begin(limit: Limit, ms: number): void {
     limit.end = Math.ceil(performance.now() + ms);
-    limit.bytes = bytesOf(limit.socket);
+    limit.moved = movedOf(limit.socket);
     // Most often it is put off only, which is found out when its time would have been over.
     if (limit.seat !== -1 && limit.deadline <= limit.end) return;
     this.#wheel.remove(limit);
@@ -102,13 +93,15 @@ export class SocketTimeouts {
 
   /** Its time has come, as far as is known. */
   #look(limit: Limit): void {
-    const { socket, end, bytes } = limit;
+    const { socket, end } = limit;
     if (end > performance.now()) {
       this.#place(limit);
-      return;
+    } else if (end > 0 && socket.timeout && movedOf(socket) !== limit.moved) {
+      this.#begin(limit, socket.timeout);
+    } else {
+      socket[LIMIT] = undefined;
+      if (end > 0 && movedOf(socket) === limit.moved) socket.emit('timeout');
     }
-    socket[LIMIT] = undefined;
-    if (end > 0) over(socket, bytes);
   }
 
   #drop(socket: Limited): void {
@@ -119,12 +112,6 @@ export class SocketTimeouts {
   }
 }
 
-/** Where something came or went meanwhile, or is still to be taken, Node's own timer goes on: it sees each byte of that. */
-function over(socket: Limited, bytes: number): void {
-  if (bytesOf(socket) > bytes || socket.writableLength > 0) setNodes(socket, socket.timeout ?? 0);
-  else socket.emit('timeout');
-}
-
-function bytesOf({ bytesRead, bytesWritten }: Socket): number {
-  return bytesRead + bytesWritten;
+function movedOf(socket: Socket): number {
+  return socket.bytesRead + takenFrom(socket);
 }

@@ -1,5 +1,4 @@
 /** Streams over HTTP: server-sent events and NDJSON, as fast as the peer takes them, from the log and from nowhere else. */
-import type { Socket } from 'node:net';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { httpChunk, ndjsonLine, serverSentEvent } from '../../protocol/frames';
 import { ChatError } from '../../protocol/errors';
@@ -9,7 +8,7 @@ import type { Page } from '../../core/page';
 import { ReadTurns } from '../../core/read-turns';
 import type { Reading } from '../../core/reading';
 import type { Session } from '../../core/session';
-import { SlowPeers, type Watched } from '../slow-peers';
+import { SlowPeers, takenFrom, type Watched } from '../slow-peers';
 import { isOverdue } from '../turns';
 import { withCookies } from './cookies';
 import type { Identified } from './identity';
@@ -192,10 +191,9 @@ class Stream implements Watched, Sleeper {
     this.#save();
   }
 
-  /** See SocketLink.progress: Node tells of a write only when all of it is gone. */
   get progress(): number {
-    const socket: (Socket & { _handle?: { readonly writeQueueSize?: number } | null }) | null = this.response.socket;
-    return socket ? socket.bytesWritten - socket.writableLength - (socket._handle?.writeQueueSize ?? 0) : 0;
+    const { socket } = this.response;
+    return socket ? takenFrom(socket) : 0;
   }
 
   cutOff(): void {
