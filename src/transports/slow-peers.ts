@@ -2,12 +2,13 @@
 import type { Socket } from 'node:net';
 
 /**
- * Bytes of what was written that the peer has taken, or the kernel for it. Node tells of a write only when all of it is
- * gone, which takes a slow peer of a large one minutes.
+ * Bytes that the peer has taken, or the kernel for it: it only grows. Node tells of a write only when all of it is gone,
+ * which takes a slow peer of a large one minutes; and its `bytesWritten` has what waits in this process as well.
  */
 export function takenFrom(socket: Socket): number {
-  const { _handle } = socket as { _handle?: { readonly writeQueueSize?: number } | null };
-  return socket.bytesWritten - socket.writableLength - (_handle?.writeQueueSize ?? 0);
+  type Handle = { readonly bytesWritten?: number; readonly writeQueueSize?: number };
+  const { _handle } = socket as { _handle?: Handle | null };
+  return (_handle?.bytesWritten ?? 0) - (_handle?.writeQueueSize ?? 0);
 }
 
 /** What is watched of a congested link. */

@@ -177,6 +177,20 @@ test('of a write that is not taken, each piece that is counts; what waits does n
   expect(socket.writableLength).toBeGreaterThan(0);
 });
 
+test('what comes makes up for nothing that waits to be taken', async () => {
+  const { client, socket, over } = await connection();
+  client.pause();
+  socket.setTimeout(5000);
+  socket.write(Buffer.alloc(16 * 1_048_576));
+  await eventually(() => socket.writableLength > 0);
+  const waiting = (Reflect.get(socket, '_handle') as { readonly writeQueueSize: number }).writeQueueSize;
+  expect(waiting).toBeGreaterThan(0);
+  client.write(Buffer.alloc(waiting));
+  await eventually(() => socket.bytesRead === waiting);
+  jest.advanceTimersByTime(5000 + TICK);
+  expect(over()).toBe(0);
+});
+
 test('a listener comes and goes with it, as Node says; what is no time is refused', async () => {
   const { socket, over } = await connection();
   const listener = jest.fn();
@@ -190,8 +204,12 @@ test('a listener comes and goes with it, as Node says; what is no time is refuse
   socket.setTimeout(300, listener);
   socket.setTimeout(0, listener);
   expect(socket.listeners('timeout')).not.toContain(listener);
-  expect(() => socket.setTimeout(-1)).toThrow('out of range');
+  socket.setTimeout(5000);
+  for (const ms of [-1, NaN, Infinity]) expect(() => socket.setTimeout(ms)).toThrow('out of range');
   expect(() => socket.setTimeout('1' as unknown as number)).toThrow('number');
+  expect(socket.timeout).toBe(5000);
+  jest.advanceTimersByTime(5000 + TICK);
+  expect(over()).toBe(2);
   expect(ownTimer(socket)).toBeNull();
 });
 

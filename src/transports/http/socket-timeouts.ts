@@ -42,10 +42,7 @@ export class SocketTimeouts {
 
     this.#setTimeout = function (ms, callback) {
       if (this.destroyed) return this;
-      // What is no time is Node's to refuse.
-      if (typeof ms !== 'number' || !(ms >= 0 && ms < Infinity)) {
-        return Socket.prototype.setTimeout.call(this, ms, callback);
-      }
+      if (typeof ms !== 'number' || !(ms >= 0 && ms < Infinity)) return refused(this, ms);
       if (callback && ms > 0) this.once('timeout', callback);
       else if (callback) this.off('timeout', callback);
       set(this, Math.ceil(ms));
@@ -109,6 +106,16 @@ export class SocketTimeouts {
     if (!limit) return;
     this.#wheel.remove(limit);
     socket[LIMIT] = undefined;
+  }
+}
+
+/** What is no time is Node's to refuse, which notes it before it does. */
+function refused(socket: Limited, ms: number): Socket {
+  const { timeout } = socket;
+  try {
+    return Socket.prototype.setTimeout.call(socket, ms);
+  } finally {
+    socket.timeout = timeout;
   }
 }
 
