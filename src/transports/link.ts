@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { PushFormat } from '../core/batch';
 import type { PushLink } from '../core/push';
 import { tcpLine, webSocketFrame } from '../protocol/frames';
-import type { SlowPeers } from './slow-peers';
+import { takenFrom, type SlowPeers } from './slow-peers';
 
 export interface BufferLimits {
   /** Bytes unsent at which pushing stops; the peer catches up from the log when it has taken them. 0: no limit. */
@@ -28,7 +28,6 @@ const TOGETHER = 16_384;
 export class SocketLink implements PushLink {
   #congested = false;
   #ended = false;
-  #written = 0;
   #sending: Buffer[] | undefined;
   #sendingBytes = 0;
   /** One function for all its writes, so that Node can call it once for many. */
@@ -52,14 +51,9 @@ export class SocketLink implements PushLink {
     return this.socket.writableLength + this.#sendingBytes;
   }
 
-  /**
-   * Another value each time the peer has taken something. `writableLength` keeps a write in full until its last byte is
-   * gone, so a slow peer in the middle of a large one would look like a dead one; what the kernel has yet to take is
-   * what Node's own socket timeouts look at.
-   */
+  /** Another value each time the peer has taken something. */
   get progress(): number {
-    const { _handle } = this.socket as { _handle?: { readonly writeQueueSize?: number } | null };
-    return this.#written - this.socket.writableLength - (_handle?.writeQueueSize ?? 0);
+    return takenFrom(this.socket);
   }
 
   frame(json: string): Buffer {
@@ -108,7 +102,6 @@ export class SocketLink implements PushLink {
     const { bufferSoft, bufferHard } = this.limits;
     if (this.#ended || !socket.writable) return;
     const full = bufferSoft > 0 && socket.writableLength + bytes.length > bufferSoft;
-    this.#written += bytes.length;
     // Not 'drain': a limit below the socket's own high-water mark would never see it.
     if (full) socket.write(bytes, (this.#taken ??= () => this.#whenTaken()));
     else socket.write(bytes);
